@@ -1,0 +1,62 @@
+# Everything a person or CI does here is a target; workflows and .ci/run hold no logic of their own.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+LOCKS := uv dev pipeline api
+export MPLBACKEND := Agg
+
+.DEFAULT_GOAL := help
+.PHONY: help setup repro params test lint format serve bench lock check-locks check-torch
+
+help: ## Lists the targets
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+
+setup: $(READY) ## Makes .venv from the hash-pinned lock; does nothing when it is up to date
+
+$(READY): requirements/dev.txt requirements/uv.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || python3 -m venv $(VENV)
+	$(BIN)/python -c 'import sys; assert sys.version_info[:2] == (3, 11), "Python 3.11 is needed, this is " + sys.version + "; run: make setup PYTHON=/path/to/python3.11"'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/dev.txt
+	touch $@
+
+repro: $(READY) ## Runs what changed of the whole DAG and shows the metrics; DATA=folder for real data
+ifdef DATA
+	$(BIN)/dvc exp run --set-param data=folder --set-param "data.path=$(abspath $(DATA))"
+else
+	$(BIN)/dvc repro $(ARGS)
+endif
+	$(BIN)/dvc metrics show --md
+
+params: $(READY) ## Composes conf/ into params.yaml; OVERRIDES="text=conv1d training.epochs=5"
+	$(BIN)/python -m stages.compose $(OVERRIDES)
+
+test: $(READY) ## Runs the test suite; ARGS="-k bundle" for a part of it
+	$(BIN)/pytest $(ARGS)
+
+lint: $(READY) ## Format, lint, types, locks, secrets
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m tests.locks
+
+format: $(READY) ## Formats and mends what can be mended
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+serve: $(READY) ## Serves models/bundle on 127.0.0.1:8000
+	$(BIN)/uvicorn --factory api.main:create_app --host 127.0.0.1 --port $(or $(PORT),8000)
+
+bench: $(READY) ## Measures memory, time and speed of the pipeline at 2,000 and 20,000 products
+	$(BIN)/python -m tests.bench.scale $(ARGS)
+
+check-torch: $(READY) ## Compares EfficientNet-Lite0 with the original in a throwaway environment
+	$(BIN)/python tests/model/check_efficientnet_torch.py
+
+lock: $(READY) ## Resolves requirements/*.in again into hash locks
+	for name in $(LOCKS); do \
+	  $(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-header --no-emit-index-url \
+	    --python-version 3.11 $$(test $$name = dev || test $$name = uv || echo "-c requirements/dev.txt") \
+	    requirements/$$name.in -o requirements/$$name.txt || exit 1; \
+	done
