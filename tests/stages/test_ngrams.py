@@ -1,0 +1,76 @@
+"""Hashed n-grams: against scikit-learn's TF-IDF, and in the graph as in the sparse matrix."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.feature_extraction.text import TfidfVectorizer
+
+from stages import ngrams, tokenization
+
+LENGTH = 80
+TOKENIZER = tokenization.characters(LENGTH)
+HASHING = ngrams.NgramHash(ngrams.letters(TOKENIZER.get_vocab()), (3, 4))
+
+
+def encode(texts: list[str]) -> np.ndarray:
+    return tokenization.encode(TOKENIZER, texts)
+
+
+TEXTS = ["lot de 3 lampes lampes", "piscine gonflable", "lampe de bureau\nlampe led led led", "le"]
+
+
+def test_similarities_are_those_of_scikit_learns_character_ngrams() -> None:
+    """Same TF-IDF geometry as `char_wb` plus whole words, up to hash collisions."""
+    matrix = ngrams.counts(encode(TEXTS), HASHING)
+    ours = ngrams.weigh(matrix, ngrams.inverse_document_frequency(matrix))
+
+    def analyse(text: str) -> list[str]:
+        words = text.replace("\n", " ").split()
+        padded = [f" {word} " for word in words]
+        grams = [p[i : i + n] for p in padded for n in (3, 4) for i in range(len(p) - n + 1)]
+        return grams + [f"<{word}>" for word in words]
+
+    theirs = TfidfVectorizer(analyzer=analyse, sublinear_tf=True).fit_transform(TEXTS)
+    np.testing.assert_allclose((ours @ ours.T).toarray(), (theirs @ theirs.T).toarray(), atol=1e-6)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.text(max_size=120), min_size=1, max_size=6))
+def test_the_graph_scores_as_the_matrix_does(texts: list[str]) -> None:
+    """Whatever the text, the layer gives what the linear model gives on the TF-IDF matrix."""
+    generator = np.random.default_rng(0)
+    ids = encode(texts)
+    counts = ngrams.counts(ids, HASHING)
+    idf = ngrams.inverse_document_frequency(counts)
+    weights = np.zeros((ngrams.BUCKETS, 3), np.float32)
+    used = np.unique(counts.indices)
+    weights[used] = generator.normal(size=(used.size, 3))
+    bias = np.array([0.5, -1, 2], np.float32)
+    expected = ngrams.weigh(counts, idf) @ weights + bias
+    layer = ngrams.NgramLinear(idf, weights, bias)
+    scores = np.asarray(layer(HASHING(ids.astype(np.int32))))
+    np.testing.assert_allclose(scores, expected, atol=5e-3)  # the table holds 16-bit floats
+
+
+def test_case_accents_and_punctuation_change_nothing() -> None:
+    first, second = ngrams.counts(encode(["Café, crème!", "cafe creme"]), HASHING)
+    assert (first != second).nnz == 0
+
+
+def test_no_ngram_spans_two_words() -> None:
+    joined, apart = ngrams.counts(encode(["abcd", "ab cd"]), HASHING)
+    assert joined.multiply(apart).nnz == 2  # " ab" and "cd "
+
+
+@pytest.mark.parametrize("text", ["", "\n", " .,; ", "é", "a" * 500, "\U0001f600 日本"])
+def test_odd_texts_give_finite_weights(text: str) -> None:
+    matrix = ngrams.counts(encode([text, "mot"]), HASHING)
+    weighed = ngrams.weigh(matrix, ngrams.inverse_document_frequency(matrix))
+    assert np.isfinite(weighed.data).all()
+    assert matrix.shape == (2, ngrams.BUCKETS)
+
+
+def test_counts_are_sublinear() -> None:
+    once, thrice = ngrams.counts(encode(["mot", "mot mot mot"]), HASHING)
+    np.testing.assert_allclose(thrice.data, once.data * (1 + np.log(3)), rtol=1e-6)
