@@ -7,7 +7,7 @@ LOCKS := uv dev pipeline api
 export MPLBACKEND := Agg
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro params test lint format serve bench lock check-locks check-torch
+.PHONY: help setup repro params test lint format serve bench lock check-lock check-torch
 
 help: ## Lists the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -35,11 +35,11 @@ params: $(READY) ## Composes conf/ into params.yaml; OVERRIDES="text=conv1d trai
 test: $(READY) ## Runs the test suite; ARGS="-k bundle" for a part of it
 	$(BIN)/pytest $(ARGS)
 
-lint: $(READY) ## Format, lint, types, locks, secrets
+lint: $(READY) ## Format, lint, types, secrets
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m tests.locks
+	git ls-files -z | xargs -0 $(BIN)/detect-secrets-hook --exclude-files '^requirements/|^tests/'
 
 format: $(READY) ## Formats and mends what can be mended
 	$(BIN)/ruff format .
@@ -50,6 +50,9 @@ serve: $(READY) ## Serves models/bundle on 127.0.0.1:8000
 
 bench: $(READY) ## Measures memory, time and speed of the pipeline at 2,000 and 20,000 products
 	$(BIN)/python -m tests.bench.scale $(ARGS)
+
+check-lock: $(READY) ## Says which stages gave something else than the committed dvc.lock
+	$(BIN)/python -m stages.lock
 
 check-torch: $(READY) ## Compares EfficientNet-Lite0 with the original in a throwaway environment
 	$(BIN)/python tests/model/check_efficientnet_torch.py

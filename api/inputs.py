@@ -33,7 +33,9 @@ def clean_text(raw: str | None) -> str:
     # ftfy, which takes most of the time, leaves printable ASCII as it is
     text = raw if raw.isascii() and raw.isprintable() else ftfy.fix_text(raw, unescape_html=False)
     if "<" in text or "&" in text:
-        text = LexborHTMLParser(text).text(separator=" ")
+        page = LexborHTMLParser(text)
+        page.strip_tags(["script", "style"])
+        text = page.text(separator=" ")
     return " ".join(text.split())
 
 

@@ -11,6 +11,7 @@ from typing import Protocol
 import numpy as np
 import scipy.sparse as sp
 from sklearn.model_selection import KFold
+from threadpoolctl import threadpool_limits
 
 Matrix = np.ndarray | sp.csr_matrix
 MINIMUM_ROWS = 2  # fewer can't be split into folds
@@ -54,7 +55,8 @@ def fit(make: MakeClassifier, x: Matrix, labels: np.ndarray, classes: int) -> Ex
     if len(present) == 1:
         bias[present] = 1.0
         return Expert(weights, bias)
-    model = make().fit(x, labels)
+    with threadpool_limits(1):  # the same sums in the same order, however busy the machine is
+        model = make().fit(x, labels)
     coefficients, intercept = model.coef_, model.intercept_
     if len(present) == 2:  # noqa: PLR2004  scikit-learn keeps one column for two classes
         coefficients = np.concatenate([-coefficients, coefficients])
