@@ -1,5 +1,6 @@
 """Training rows as batches read from memory-mapped arrays: memory doesn't grow with the rows."""
 
+import math
 from collections.abc import Mapping
 
 import keras
@@ -41,7 +42,7 @@ class Batches(keras.utils.PyDataset):
 
     def __len__(self) -> int:
         """Number of batches."""
-        return -(-len(self.labels) // self.size)
+        return math.ceil(len(self.labels) / self.size)
 
     def __getitem__(self, position: int) -> tuple[Inputs, np.ndarray, np.ndarray]:
         """Inputs by name, labels float32 (B, C), weights float32 (B,)."""
@@ -64,16 +65,16 @@ class Batches(keras.utils.PyDataset):
             self.view = generator.integers(0, 2**31, len(self.labels))
 
     def _take(self, array: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        if array.ndim == 3:  # noqa: PLR2004  rows, views, values
-            taken = array[rows, self.view[rows] % array.shape[1]]
-        else:
-            taken = array[rows]
+        has_views = array.ndim > 2  # noqa: PLR2004  rows, views, values
+        taken: np.ndarray = (
+            array[rows, self.view[rows] % array.shape[1]] if has_views else array[rows]
+        )
         if taken.dtype == np.float16:
             return taken.astype(np.float32)
         return taken.astype(np.int32) if taken.dtype == np.uint16 else taken
 
 
-def outputs(model: keras.Model, inputs: Inputs, size: int = 256) -> np.ndarray:
+def outputs(model: keras.Model, inputs: Mapping[str, np.ndarray], size: int = 256) -> np.ndarray:
     """A model's outputs, float32 (N, ...), for N rows in their order, view 0."""
     rows = len(next(iter(inputs.values())))
     batches = Batches(inputs, np.zeros(rows, np.int32), 1, size, np.ones(1, np.float32))

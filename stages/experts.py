@@ -6,14 +6,14 @@ So each expert also scores every training row from a fit that never saw it (out 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import scipy.sparse as sp
 from sklearn.model_selection import KFold
 from threadpoolctl import threadpool_limits
 
-Matrix = np.ndarray | sp.csr_matrix
+Matrix: TypeAlias = Any  # an array or a sparse matrix, (N, D); scipy is untyped
 MINIMUM_ROWS = 2  # fewer can't be split into folds
 
 

@@ -1,12 +1,15 @@
 """Keras models as ONNX, in one canonical form: the same model gives the same bytes."""
 
-import os
+import logging
 import warnings
 from collections.abc import Mapping, Sequence
 
+import keras
 import numpy as np
 import onnx
 import onnxruntime as ort
+import tensorflow as tf
+import tf2onnx
 
 from api.errors import ProductCodeError
 
@@ -18,17 +21,14 @@ class ExportError(ProductCodeError):
     """An exported model doesn't give what the Keras model gives."""
 
 
-def to_onnx(model: "keras.Model", output: str) -> onnx.ModelProto:  # type: ignore[name-defined]  # noqa: F821
+def to_onnx(model: keras.Model, output: str) -> onnx.ModelProto:
     """The canonical ONNX form of a functional Keras model with named inputs.
 
     Args:
         model: Keras model; inputs keep their names, the first axis is the batch.
         output: Name given to its one output.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    import tensorflow as tf
-    import tf2onnx
-
+    logging.getLogger("tf2onnx").setLevel(logging.WARNING)
     signature = [
         tf.TensorSpec((None, *tensor.shape[1:]), tensor.dtype, name=tensor.name)
         for tensor in model.inputs
@@ -36,7 +36,7 @@ def to_onnx(model: "keras.Model", output: str) -> onnx.ModelProto:  # type: igno
     names = [tensor.name for tensor in model.inputs]
 
     @tf.function(input_signature=signature)
-    def forward(*inputs: "tf.Tensor") -> dict[str, "tf.Tensor"]:
+    def forward(*inputs: tf.Tensor) -> dict[str, tf.Tensor]:
         return {output: model(dict(zip(names, inputs, strict=True)), training=False)}
 
     with warnings.catch_warnings():

@@ -34,7 +34,7 @@ class FittingParams(Frozen):
     modality_dropout: float = Field(ge=0, le=1)
 
 
-class _Curves(DVCLiveCallback):  # type: ignore[misc]
+class _Curves(DVCLiveCallback):
     """dvclive's callback, but the stage itself ends the log."""
 
     def on_train_end(self, logs: dict[str, float] | None = None) -> None:
@@ -56,18 +56,18 @@ class Fit:
         """Trains what is trainable, and sets the weights of the branches' scores."""
         if isinstance(params, WeightedParams):
             if self.trunk.trainable_weights:
-                self._descend(live, self._batches(text_only=True))
+                self._descend(live, self._batches(text_only=True), start_counts=False)
             self._set_weights(self.validation, self.validation_labels)
         else:
             if text_is_expert:
                 self._set_weights(self.train, self.train_labels)
-            self._descend(live, self._batches(text_only=False))
+            self._descend(live, self._batches(text_only=False), start_counts=text_is_expert)
         best = self._evaluate(self._batches(text_only=False)[1])
         live.summary[MONITOR] = best
         logger.info("validation macro F1 %.4f", best)
 
-    def _descend(self, live: Live, batches: tuple[Batches, Batches]) -> None:
-        """Early stopping keeps the best epoch, the start before any training among them."""
+    def _descend(self, live: Live, batches: tuple[Batches, Batches], start_counts: bool) -> None:
+        """Early stopping keeps the best epoch; where `start_counts`, it has to beat the start."""
         train, validation = batches
         self.trunk.compile(
             optimizer=keras.optimizers.AdamW(
@@ -89,7 +89,7 @@ class Fit:
             shuffle=False,
             verbose=2,
         )
-        if stop.best <= start:
+        if start_counts and stop.best <= start:
             logger.info("no epoch beat the start's macro F1 of %.4f: the start is kept", start)
             self.trunk.set_weights(weights)
 

@@ -87,7 +87,7 @@ def write_features(
         source: Where the images are.
         rows: The N products of the split.
         split: New arrays of N rows; the number of views is theirs.
-        batch: Images in one inference; it changes the speed, not the features.
+        batch: Images in one inference; batches are cut by row, so threads never change them.
         threads: Batches at once, each on a thread of its own; None takes every core.
 
     Returns:

@@ -22,7 +22,7 @@ def differing(first: str, second: str) -> list[str]:
 
 def committed(path: str, revision: str) -> str:
     """A file's text at a revision."""
-    return subprocess.run(
+    return subprocess.run(  # noqa: S603  the arguments name a revision and a file of this project
         ["git", "show", f"{revision}:{path}"],  # noqa: S607  git is found on the path, as by DVC
         check=True,
         capture_output=True,
@@ -33,7 +33,7 @@ def committed(path: str, revision: str) -> str:
 def same_processor(first: str, second: str) -> bool:
     """Whether two machine.json texts name one processor."""
     one, other = (_processor(json.loads(text)) for text in (first, second))
-    return one == other
+    return bool(one == other)
 
 
 def _processor(machine: dict[str, Any]) -> Any:

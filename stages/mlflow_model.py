@@ -5,14 +5,15 @@ from typing import Any
 
 import mlflow
 import pandas as pd
+from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
 from api import bundle
 
 
-class ProductCodeModel(mlflow.pyfunc.PythonModel):
+class ProductCodeModel(PythonModel):
     """Gives the predicted code of each product of a table."""
 
-    def load_context(self, context: mlflow.pyfunc.PythonModelContext) -> None:
+    def load_context(self, context: PythonModelContext) -> None:
         """Opens the bundle among the run's artifacts."""
         self.bundle = bundle.load(Path(context.artifacts["bundle"]))
 

@@ -61,14 +61,16 @@ def _set_environment() -> None:
     root = Path(str(Path.cwd()).partition(f"/{TEMPORARY_EXPERIMENTS}/")[0])
     os.environ.setdefault("MLFLOW_TRACKING_URI", f"sqlite:///{root / 'mlflow.db'}")
     for dagshub, mlflow_name in (("USERNAME", "USERNAME"), ("TOKEN", "PASSWORD")):
-        if value := os.environ.get(f"DAGSHUB_{dagshub}"):
+        if value := os.environ.get(f"DAGSHUB_{dagshub}", ""):
             os.environ.setdefault(f"MLFLOW_TRACKING_{mlflow_name}", value)
 
 
 def _record(
     parameters: Mapping[str, Any], metrics: Mapping[str, Any], path: Path, model_type: str
 ) -> None:
-    import mlflow
+    # Here, because its import takes seconds and may fail: then there is a warning, and a bundle.
+    import mlflow  # noqa: PLC0415
+    import mlflow.pyfunc  # noqa: PLC0415
 
     logging.getLogger("mlflow").setLevel(logging.ERROR)
     logging.getLogger("alembic").setLevel(logging.WARNING)

@@ -2,12 +2,8 @@
 
 import json
 import logging
-import os
 from pathlib import Path
-from typing import Any, Literal
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+from typing import Any
 
 import keras
 import numpy as np
@@ -190,7 +186,7 @@ def feed(split: Split, text: np.ndarray, image_scores: np.ndarray, tokens: str) 
 def write_bundle(
     head: keras.Model, params: Params, data: Path, output: Path, validation: Split
 ) -> None:
-    """Exports the head, joins it to the backbone and writes the bundle, if it gives what Keras gives.
+    """Exports the head, joins it to the backbone and writes the bundle, if they agree with Keras.
 
     Raises:
         ExportError: Keras and the export differ on validation rows.

@@ -21,7 +21,7 @@ VOCABULARY = Path(__file__).with_name("vocabulary.yaml")
 LANGUAGES = ("fr", "en", "de")
 
 # How hard it is. Text and photo are drawn apart, so that their errors are nearly independent.
-ANY_TITLE = 0.06  # titles that any class could have
+ANY_TITLE = 0.05  # titles that any class could have
 SHARED_TITLES = 1.0  # times each class's `titles`: titles that its group could have
 TELLING = 0.55  # descriptions that say what the product is
 COPIED = 0.08  # descriptions that repeat the title

@@ -8,6 +8,9 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from dvc_data.hashfile.build import build
+from dvc_data.hashfile.db.local import LocalHashFileDB
+from dvc_objects.fs.local import LocalFileSystem
 from tokenizers import Tokenizer
 
 from api import bundle
@@ -32,10 +35,6 @@ def reseal(path: Path) -> None:
 
 
 def test_the_version_is_the_md5_that_dvc_computes(path: Path) -> None:
-    from dvc_data.hashfile.build import build
-    from dvc_data.hashfile.db.local import LocalHashFileDB
-    from dvc_objects.fs.local import LocalFileSystem
-
     database = LocalHashFileDB(LocalFileSystem(), str(path.parent / "cache"))
     _, _, tree = build(database, str(path), LocalFileSystem(), "md5", dry_run=True)
     assert bundle.load(path).version == tree.hash_info.value

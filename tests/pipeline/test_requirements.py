@@ -1,4 +1,4 @@
-"""The locks: complete, hashed, in step with each other, and silent about where packages come from."""
+"""The locks: complete, hashed, in step, and silent about where packages come from."""
 
 import re
 from pathlib import Path
@@ -18,11 +18,11 @@ def wanted(name: str) -> set[str]:
     """Packages that an .in file asks for, those of files it includes among them."""
     packages: set[str] = set()
     for line in (FOLDER / f"{name}.in").read_text().splitlines():
-        line = line.partition("#")[0].strip()
-        if line.startswith("-r "):
-            packages |= wanted(line[3:].removesuffix(".in"))
-        elif line:
-            packages.add(re.split(r"[\[<>=!~; ]", line)[0].lower())
+        asked = line.partition("#")[0].strip()
+        if asked.startswith("-r "):
+            packages |= wanted(asked[3:].removesuffix(".in"))
+        elif asked:
+            packages.add(re.split(r"[\[<>=!~; ]", asked)[0].lower())
     return packages
 
 
@@ -40,7 +40,9 @@ def test_every_pin_has_a_hash(name: str) -> None:
 
 @pytest.mark.parametrize("name", LOCKS)
 def test_no_lock_names_a_host(name: str) -> None:
-    assert not re.search(r"https?://|--(extra-)?index-url|--find-links", (FOLDER / f"{name}.txt").read_text())
+    assert not re.search(
+        r"https?://|--(extra-)?index-url|--find-links", (FOLDER / f"{name}.txt").read_text()
+    )
 
 
 def test_locks_agree_on_versions() -> None:

@@ -112,7 +112,7 @@ def test_every_branch_trains_and_is_served(
     assert accuracy(tmp_path) >= 0.75
 
 
-def test_a_dead_tracking_server_is_a_warning(data: Path, tmp_path: Path, monkeypatch) -> None:
+def test_a_dead_tracking_server_is_a_warning(data: Path, tmp_path: Path) -> None:
     """The bundle is on disk, the exit code is 0, the log says what was not recorded."""
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(tiny_embedded.PARAMS))
     command = [sys.executable, "-m", "stages.train", data, "models/bundle", "metrics/train"]

@@ -1,4 +1,4 @@
-"""A small data/embedded with real tokenizers and a real, random backbone; words and features tell the class."""
+"""A small data/embedded with real tokenizers and a real backbone; words and features tell."""
 
 import json
 from pathlib import Path
@@ -14,7 +14,13 @@ WORDS = {10: "livre roman", 40: "manette console", 1280: "jouet poupee", 2583: "
 CODES = sorted(WORDS)
 SIZE, FEATURES, CHARACTERS, SUBWORDS, VOCABULARY = 32, 16, 48, 12, 300
 PARAMS = {
-    "text": {"kind": "ngrams", "orders": [3, 4], "regularisation": 1.0, "hidden": 8, "dropout": 0.1},
+    "text": {
+        "kind": "ngrams",
+        "orders": [3, 4],
+        "regularisation": 1.0,
+        "hidden": 8,
+        "dropout": 0.1,
+    },
     "fusion": {"kind": "concatenate", "hidden": 8, "dropout": 0.1},
     "training": {
         "seed": 1,
@@ -52,7 +58,9 @@ def write(path: Path, rows: int = 96, views: int = 2, seed: int = 0) -> Path:
         split.labels[:] = classes
         split.has_image[:] = generator.random(len(classes)) > 0.1
         noise = generator.random((len(classes), shape.views, FEATURES))
-        split.features[:] = (noise + 2 * np.eye(FEATURES)[classes][:, None]) * split.has_image[:, None, None]
+        split.features[:] = (noise + 0.5 * np.eye(FEATURES)[classes][:, None]) * split.has_image[
+            :, None, None
+        ]
         split.characters[:] = tokenization.encode(tokenizers["characters"], joined)
         split.subwords[:] = tokenization.encode(tokenizers["subwords"], joined)
     labels.write(labels.ordered(CODES), path / embedded.LABELS)
