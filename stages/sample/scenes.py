@@ -18,6 +18,7 @@ WHITE = (255, 255, 255)
 UNLIT = (204, 204, 208)
 
 
+LEVEL = 1.0  # degrees below which a turn isn't worth its work
 CORNERS = (6, 182)  # pixels of the canvas, across and down
 GRIDS = ((2, 1), (3, 1), (2, 2), (3, 2), (3, 3))  # columns and rows of a lot
 
@@ -151,7 +152,9 @@ def put(
     """Lays an object into the scene, lit from above, turned, over its shadow."""
     lit = ImageChops.multiply(thing.convert("RGB"), ramp(thing.size, WHITE, UNLIT))
     lit.putalpha(thing.getchannel("A"))
-    turned = lit.rotate(place.degrees, Image.Resampling.BILINEAR, expand=True)
+    turned = lit
+    if abs(place.degrees) > LEVEL:
+        turned = lit.rotate(place.degrees, Image.Resampling.BILINEAR, expand=True)
     corner = (int(place.x - turned.width / 2), int(place.y - turned.height / 2))
     outline = turned.getchannel("A")
     if shadow:
