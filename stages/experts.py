@@ -36,6 +36,18 @@ class MakeClassifier(Protocol):
 
 
 @dataclass(frozen=True)
+class FoldParams:
+    """Folds in which an expert scores its training rows, seed of their shuffle, class weights.
+
+    `class_weight` is scikit-learn's: "balanced" or None.
+    """
+
+    folds: int
+    seed: int
+    class_weight: str | None
+
+
+@dataclass(frozen=True)
 class Expert:
     """A linear model: weights float32 (D, classes), bias float32 (classes,)."""
 
@@ -52,7 +64,7 @@ def fit(make: MakeClassifier, x: Matrix, labels: np.ndarray, classes: int) -> Ex
     present = np.unique(labels)
     weights = np.zeros((x.shape[1], classes), np.float32)
     bias = np.full(classes, -1.0, np.float32)
-    if len(present) == 1:
+    if len(present) < 2:  # noqa: PLR2004  nothing to tell apart
         bias[present] = 1.0
         return Expert(weights, bias)
     with threadpool_limits(1):  # the same sums in the same order, however busy the machine is
@@ -72,8 +84,7 @@ def fit_with_scores(
     views: Sequence[Matrix],
     labels: np.ndarray,
     classes: int,
-    folds: int,
-    seed: int,
+    folds: FoldParams,
 ) -> tuple[Expert, np.ndarray]:
     """An expert fitted on all rows, and scores from fits without the row's own fold.
 
@@ -82,17 +93,16 @@ def fit_with_scores(
         views: V matrices of the same N rows, (N, D) each.
         labels: int (N,).
         classes: Number of classes C.
-        folds: Number of fits for the scores; fewer if there are fewer rows.
-        seed: Of the rows' shuffle into folds.
+        folds: How rows are parted for the scores.
 
     Returns:
         The expert, and scores float32 (N, V, C).
     """
     scores = np.zeros((len(labels), len(views), classes), np.float32)
     if len(labels) < MINIMUM_ROWS:
-        width = views[0].shape[1]
-        return Expert(np.zeros((width, classes), np.float32), np.zeros(classes, np.float32)), scores
-    splitter = KFold(min(folds, len(labels)), shuffle=True, random_state=seed)
+        return fit(make, views[0], labels, classes), scores
+    parts = min(folds.folds, len(labels))
+    splitter = KFold(parts, shuffle=True, random_state=folds.seed)
     for seen, unseen in splitter.split(labels):
         expert = fit(
             make, _stack([view[seen] for view in views]), _tile(labels[seen], views), classes

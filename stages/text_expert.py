@@ -1,0 +1,68 @@
+"""The text expert: LinearSVC over hashed n-grams, carried by the graph."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.svm import LinearSVC
+
+from stages import experts, ngrams
+from stages.embedded import Split
+from stages.experts import FoldParams
+from stages.ngrams import NgramHash, NgramLinear
+from stages.text_branches import NgramsParams
+
+
+class TextExpert:
+    """LinearSVC over the TF-IDF of hashed n-grams.
+
+    Args:
+        params: Orders of the n-grams and regularisation.
+        folds: How it scores rows it is fitted on.
+        vocabulary: Of the tokenizer whose ids the splits hold in `characters`.
+        classes: Number of classes C.
+    """
+
+    def __init__(
+        self, params: NgramsParams, folds: FoldParams, vocabulary: dict[str, int], classes: int
+    ) -> None:
+        self.params = params
+        self.folds = folds
+        self.hashing = NgramHash(ngrams.letters(vocabulary), params.orders)
+        self.classes = classes
+
+    def scores(self, train: Split, validation: Split) -> tuple[np.ndarray, np.ndarray]:
+        """Scores, float32 (N, C), of train rows (out of fold) and of validation rows."""
+        matrix = self._counts(train)
+        idf = ngrams.inverse_document_frequency(matrix)
+        rows, matrix = _with_text(ngrams.weigh(matrix, idf))
+        labels = np.asarray(train.labels)[rows]
+        expert, out_of_fold = experts.fit_with_scores(
+            self._classifier, [matrix], labels, self.classes, self.folds
+        )
+        everywhere = np.zeros((len(train.labels), self.classes), np.float32)
+        everywhere[rows] = out_of_fold[:, 0]
+        return everywhere, expert.scores(ngrams.weigh(self._counts(validation), idf))
+
+    def fit(self, splits: Sequence[Split]) -> tuple[NgramHash, NgramLinear]:
+        """The layers to serve, fitted on all rows of some splits."""
+        matrix = sp.vstack([self._counts(split) for split in splits]).tocsr()
+        idf = ngrams.inverse_document_frequency(matrix)
+        rows, matrix = _with_text(ngrams.weigh(matrix, idf))
+        labels = np.concatenate([split.labels for split in splits])[rows]
+        expert = experts.fit(self._classifier, matrix, labels, self.classes)
+        return self.hashing, NgramLinear(idf, expert.weights, expert.bias)
+
+    def _counts(self, split: Split) -> sp.csr_matrix:
+        return ngrams.counts(split.characters, self.hashing)
+
+    def _classifier(self) -> LinearSVC:
+        return LinearSVC(
+            C=self.params.regularisation, class_weight=self.folds.class_weight, random_state=0
+        )
+
+
+def _with_text(matrix: sp.csr_matrix) -> tuple[np.ndarray, sp.csr_matrix]:
+    """Rows that have any n-gram, and their part of the matrix."""
+    rows = np.flatnonzero(np.diff(matrix.indptr))
+    return rows, matrix if len(rows) == matrix.shape[0] else matrix[rows]
