@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 LOCKS := uv dev pipeline api
+# dvc.yaml says `python`: stages run with this environment's.
+export PATH := $(abspath $(BIN)):$(PATH)
 export MPLBACKEND := Agg
 
 .DEFAULT_GOAL := help
@@ -27,7 +29,7 @@ ifdef DATA
 else
 	$(BIN)/dvc repro $(ARGS)
 endif
-	$(BIN)/dvc metrics show --md
+	@$(BIN)/python -m stages.figures
 
 params: $(READY) ## Composes conf/ into params.yaml; OVERRIDES="text=conv1d training.epochs=5"
 	$(BIN)/python -m stages.compose $(OVERRIDES)
