@@ -9,12 +9,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from pydantic import ValidationError
 
 from api import bundle
 from api.bundle import Product
+from stages.params import ParamsError, load
+from stages.train import Params
 from tests.stages import tiny_embedded
 
 ROOT = Path(__file__).parents[2]
+
+pytestmark = pytest.mark.slow
 
 
 def train(folder: Path, data: Path, **sections: dict) -> subprocess.CompletedProcess:
@@ -155,17 +160,37 @@ print(model.predict(pd.DataFrame({"designation": ["piscine abc", "manette"]}))["
 @pytest.mark.parametrize(
     ("section", "key", "value", "said"),
     [
-        ("training", "learning_rate", -1, "training.learning_rate = -1"),
-        ("training", "epoch", 3, "training.epoch"),
-        ("text", "kind", "bert", "text"),
-        ("fusion", "dropout", 1.5, "less than 1"),
+        ("training", "learning_rate", -1, "training.learning_rate = -1: .* greater than 0"),
+        ("training", "epoch", 3, "training.epoch = 3: .* not permitted"),
+        ("text", "kind", "bert", "text.*bert.*'ngrams', 'conv1d', 'lstm'"),
+        ("fusion", "dropout", 1.5, "fusion.concatenate.dropout = 1.5: .* less than 1"),
     ],
 )
 def test_a_wrong_parameter_is_named_with_value_and_bound(
     section, key, value, said, tmp_path
 ) -> None:
     changed = tiny_embedded.PARAMS[section] | {key: value}
-    done = train(tmp_path, tmp_path, **{section: changed})
+    file = tmp_path / "params.yaml"
+    file.write_text(yaml.safe_dump(tiny_embedded.PARAMS | {section: changed}))
+    with pytest.raises(ParamsError, match=said):
+        load(Params, file)
+
+
+def test_a_missing_section_names_the_remedy(tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump({"text": {}}))
+    with pytest.raises(ParamsError, match="no section 'fusion': run `make params`"):
+        load(Params, tmp_path / "params.yaml")
+
+
+def test_parameters_cannot_be_changed_once_read(tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(tiny_embedded.PARAMS))
+    params = load(Params, tmp_path / "params.yaml")
+    with pytest.raises(ValidationError, match="frozen"):
+        params.training.epochs = 5
+
+
+def test_an_error_of_the_user_is_one_line_and_exit_code_1(tmp_path: Path) -> None:
+    done = train(tmp_path, tmp_path / "absent")
     assert done.returncode == 1
-    assert said in done.stderr
+    assert "run `dvc repro embed`" in done.stderr
     assert "Traceback" not in done.stderr
