@@ -1,23 +1,15 @@
-"""Pictures printed on the generated products: covers, screens, labels; and lettering."""
+"""Pictures printed on the generated products: covers, screens, labels."""
 
-import html
 import math
-import textwrap
-import unicodedata
 from collections.abc import Callable
-from functools import cache, lru_cache
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from stages.sample.draws import chance, pick
+from stages.sample.lettering import INK
 from stages.sample.surfaces import Colour, bright, ramp, shaded, tinted
 
-INK = (24, 22, 24)
-LETTERS = 40  # most that are printed of a text
-SMALLEST = 5  # pixels of a letter
-LINE_HEIGHT = 1.3  # of the font's size
-LETTER_WIDTH = 0.56  # of the font's size: Pillow's own font, on average
 SKINS: tuple[Colour, ...] = ((240, 205, 175), (224, 172, 130), (150, 100, 70), (96, 64, 48))
 
 
@@ -25,36 +17,6 @@ def artwork(rng: np.random.Generator, name: str, size: tuple[int, int]) -> Image
     """A picture of one kind, RGB; `name` is a key of `_KINDS`."""
     width, height = max(size[0], 2), max(size[1], 2)
     return _KINDS[name](rng, width, height)
-
-
-@cache
-def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """Pillow's own font: no font of the system can be counted on."""
-    return ImageFont.load_default(size)
-
-
-def lettering(
-    draw: ImageDraw.ImageDraw, box: tuple[int, int, int, int], text: str, colour: Colour
-) -> None:
-    """As much of a text as a box holds, in the largest letters that suit it."""
-    width, height = box[2] - box[0], box[3] - box[1]
-    text = _legible(text)[:LETTERS]
-    if not text or min(width, height) < SMALLEST:
-        return
-    suitable = math.sqrt(width * height / (LETTER_WIDTH * LINE_HEIGHT * len(text)))
-    size = int(min(height, max(SMALLEST, suitable)))
-    lines = textwrap.wrap(text, max(int(width / (LETTER_WIDTH * size)), 3))
-    lines = lines[: max(height // size, 1)]
-    left, top = (box[0] + box[2]) // 2, (box[1] + box[3] - size * len(lines)) // 2
-    for position, line in enumerate(lines):
-        draw.text((left, top + position * size), line, colour, font(size), anchor="mt")
-
-
-@lru_cache(maxsize=64)
-def _legible(text: str) -> str:
-    """Letters that Pillow's own font has: none with accents."""
-    plain = unicodedata.normalize("NFKD", html.unescape(text))
-    return plain.encode("ascii", "ignore").decode().strip()
 
 
 def _scene(rng: np.random.Generator, width: int, height: int, dark: bool = False) -> Image.Image:

@@ -3,8 +3,9 @@
 import math
 from collections.abc import Callable
 
-from stages.sample.artwork import artwork, lettering
+from stages.sample.artwork import artwork
 from stages.sample.draws import chance
+from stages.sample.lettering import lettering
 from stages.sample.pen import Box, Pen, grid, thick
 from stages.sample.surfaces import Colour, bright, shaded
 

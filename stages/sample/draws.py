@@ -7,6 +7,8 @@ import numpy as np
 
 Item = TypeVar("Item")
 
+PLAN, DEFECT, TEXT, COLOUR, SLOTS, PHOTO = range(6)  # what a row's numbers are drawn for
+
 
 def generator(seed: int, *path: int) -> np.random.Generator:
     """The random numbers of one purpose: the same whatever was drawn elsewhere."""

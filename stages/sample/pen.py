@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from PIL import Image, ImageDraw
 
-from stages.sample.artwork import INK
 from stages.sample.draws import pick
+from stages.sample.lettering import INK
 from stages.sample.surfaces import Colour, bright, shaded
 
 COLOURS: dict[str, Colour] = {

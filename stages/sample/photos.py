@@ -10,10 +10,11 @@ import numpy as np
 import yaml
 from PIL import Image
 
-from stages.sample import scenes
-from stages.sample.draws import chance, generator, pick, weighted
+from stages.sample import camera, scenes
+from stages.sample.draws import PHOTO, chance, generator, pick, weighted
 from stages.sample.objects import paint
 from stages.sample.plan import PhotoPlan, colour_of, vocabulary
+from stages.sample.settings import AMATEUR, background
 from stages.sample.text import title_of
 
 LOOKS = Path(__file__).with_name("looks.yaml")
@@ -41,7 +42,7 @@ def photograph(seed: int, part: int, plan: PhotoPlan) -> bytes | None:
     """
     if plan.defect in {"absent", "empty"}:
         return None if plan.defect == "absent" else b""
-    rng = generator(seed, part, plan.row, 5)
+    rng = generator(seed, part, plan.row, PHOTO)
     colour = vocabulary()["colours"][colour_of(seed, part, plan.variant)]["rgb"]
     photo = _compose(rng, _look(plan), colour, title_of(seed, part, plan.text))
     return _encode(photo, pick(rng, QUALITIES), plan.defect)
@@ -62,8 +63,8 @@ def _compose(
     rng: np.random.Generator, look: Mapping[str, Any], colour: list[int], words: str
 ) -> Image.Image:
     setting = weighted(rng, look["settings"])
-    amateur = setting in scenes.AMATEUR
-    scene = scenes.background(rng, setting)
+    amateur = setting in AMATEUR
+    scene = background(rng, setting)
     lot = chance(rng, look["lots"])
     places = scenes.several(rng, setting) if lot else scenes.single(rng, setting)
     mixed = chance(rng, MIXED)
@@ -73,11 +74,11 @@ def _compose(
     for place in places:
         if mixed:
             name = weighted(rng, look["objects"])
-        thing = paint(rng, parts[name], scenes.tone_of(rng, colour), words, place.side)
+        thing = paint(rng, parts[name], camera.tone_of(rng, colour), words, place.side)
         scenes.put(rng, scene, thing, place, float(shadow))
     if chance(rng, BADGES):
-        scenes.badge(rng, scene)
-    return scenes.develop(rng, scene, amateur)
+        camera.badge(rng, scene)
+    return camera.develop(rng, scene, amateur)
 
 
 def _encode(photo: Image.Image, quality: int, defect: str) -> bytes:

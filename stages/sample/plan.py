@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 import yaml
 
-from stages.sample.draws import chance, generator, pick, weighted
+from stages.sample.draws import COLOUR, DEFECT, PLAN, chance, generator, pick, weighted
 
 VOCABULARY = Path(__file__).with_name("vocabulary.yaml")
 LANGUAGES = ("fr", "en", "de")
@@ -25,9 +25,9 @@ ANY_TITLE = 0.05  # titles that any class could have
 SHARED_TITLES = 1.0  # times each class's `titles`: titles that its group could have
 TELLING = 0.55  # descriptions that say what the product is
 COPIED = 0.08  # descriptions that repeat the title
-BLANK_PHOTO = 0.10  # photos that show no product
+BLANK_PHOTO = 0.09  # photos that show no product
 SHARED_PHOTOS = 1.0  # times each class's `photos`: photos that its group could have
-MISLABELLED = 0.015  # products filed under another class of their group
+MISLABELLED = 0.013  # products filed under another class of their group
 
 # How untidy it is: shares of products that repeat something of an earlier one of their class (a
 # variant has another colour or size), and broken or unusual image files.
@@ -87,14 +87,14 @@ def vocabulary() -> Any:
 
 def colour_of(seed: int, part: int, row: int) -> int:
     """Position of a product's colour among the vocabulary's: its text and its photo agree."""
-    return int(generator(seed, part, row, 3).integers(len(vocabulary()["colours"])))
+    return int(generator(seed, part, row, COLOUR).integers(len(vocabulary()["colours"])))
 
 
 def plans(seed: int, part: int) -> Iterator[Plan]:
     """Rows without end; `part` 0 is train, 1 is test."""
     recent: dict[int, deque[Plan]] = {code: deque(maxlen=REMEMBERED) for code in _codes()}
     for row, code in enumerate(_order(seed, part)):
-        rng = generator(seed, part, row, 0)
+        rng = generator(seed, part, row, PLAN)
         plan = _draw(rng, row, code, _defect(seed, part, row))
         if recent[code]:
             earlier = recent[code][int(rng.integers(len(recent[code])))]
@@ -137,7 +137,7 @@ def _defect(seed: int, part: int, row: int) -> str:
 
 @lru_cache(maxsize=2)
 def _shuffled(seed: int, part: int, block: int) -> np.ndarray:
-    return generator(seed, part, block, 1).permutation(1000)
+    return generator(seed, part, block, DEFECT).permutation(1000)
 
 
 def _draw(rng: np.random.Generator, row: int, code: int, defect: str) -> Plan:

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable
 import numpy as np
 from PIL import ImageChops, ImageDraw
 
-from stages.sample.artwork import artwork, lettering
+from stages.sample.artwork import artwork
 from stages.sample.draws import chance, pick
+from stages.sample.lettering import lettering
 from stages.sample.pen import Box, Cell, Pen, clipped, grid, ordered, replace, thick
 from stages.sample.surfaces import Colour, bright, shaded, textured
 

@@ -95,3 +95,9 @@ def bright(rng: np.random.Generator, low: int = 40, high: int = 230) -> Colour:
     """Any colour whose channels lie in low..high."""
     red, green, blue = (int(channel) for channel in rng.integers(low, high, 3))
     return red, green, blue
+
+
+def scaled(*gains: float) -> list[int]:
+    """A table for `Image.point`: every level of each channel, times the channel's gain."""
+    levels = np.arange(256)[None, :] * np.array(gains)[:, None]
+    return [int(level) for level in np.minimum(levels, 255).ravel()]

@@ -7,7 +7,7 @@ from html.entities import codepoint2name
 
 import numpy as np
 
-from stages.sample.draws import chance, generator, pick, some, weighted
+from stages.sample.draws import SLOTS, TEXT, chance, generator, pick, some, weighted
 from stages.sample.plan import TextPlan, colour_of, groups_of, vocabulary
 
 TITLE_LENGTH = 90  # characters at which the marketplace cuts a title
@@ -25,7 +25,7 @@ MARKUP = (  # what stands before, between and after the parts of a description
     ("<ul><li>", "</li><li>", "</li></ul>"),
     ("", " <br/>&nbsp;", ""),
 )
-SLOTS = ("colour", "size", "seller")
+CHANGEABLE = ("colour", "size", "seller")  # what makes a variant
 
 _PLACE = re.compile(r"\{([^{}]+)\}")
 _RANGE = re.compile(r"(\d+)\.\.(\d+)")
@@ -40,7 +40,7 @@ Scopes = Sequence[Mapping[str, Sequence[str]]]
 def write(seed: int, part: int, plan: TextPlan) -> tuple[str, str]:
     """A title, and a description or ''; the same plan gives the same text."""
     scopes, slots = _scopes(plan), _slots(seed, part, plan)
-    rng = generator(seed, part, plan.row, 2)
+    rng = generator(seed, part, plan.row, TEXT)
     title = _title(rng, plan, scopes, slots)
     body = _describe(rng, plan, scopes, slots, title)
     return _damage(rng, title, body)
@@ -48,7 +48,7 @@ def write(seed: int, part: int, plan: TextPlan) -> tuple[str, str]:
 
 def title_of(seed: int, part: int, plan: TextPlan) -> str:
     """The title as it was before it was damaged."""
-    rng = generator(seed, part, plan.row, 2)
+    rng = generator(seed, part, plan.row, TEXT)
     return _title(rng, plan, _scopes(plan), _slots(seed, part, plan))
 
 
@@ -62,7 +62,7 @@ def _scopes(plan: TextPlan) -> Scopes:
 
 def _slots(seed: int, part: int, plan: TextPlan) -> dict[str, str]:
     scopes = _scopes(plan)
-    rng = generator(seed, part, plan.variant, 4)
+    rng = generator(seed, part, plan.variant, SLOTS)
     colour = vocabulary()["colours"][colour_of(seed, part, plan.variant)]
     drawn = {name: _expand(rng, "{" + name + "}", scopes, {}) for name in ("size", "seller")}
     return {"colour": colour[plan.language], **drawn}
@@ -92,7 +92,7 @@ def _title(
     words = vocabulary()[plan.language]
     source = {"own": str(plan.code), "shared": plan.group, "any": "any"}[plan.title]
     template = pick(rng, words[source]["title"])
-    if plan.variant != plan.row and not any("{" + name + "}" in template for name in SLOTS):
+    if plan.variant != plan.row and not any("{" + name + "}" in template for name in CHANGEABLE):
         template += " - {colour}"
     tails = next(scope["tail"] for scope in scopes if "tail" in scope)
     for tail in some(rng, tails, int(rng.integers(TAILS + 1))):
