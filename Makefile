@@ -35,7 +35,7 @@ params: $(READY) ## Composes conf/ into params.yaml; OVERRIDES="text=conv1d trai
 	$(BIN)/python -m stages.compose $(OVERRIDES)
 
 test: $(READY) ## Runs the test suite; ARGS="-k bundle" for a part of it
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
 
 lint: $(READY) ## Format, lint, types, secrets
 	$(BIN)/ruff format --check .

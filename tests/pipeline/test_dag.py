@@ -18,7 +18,7 @@ from tests.pipeline import project
 
 STAGES = ("import", "preprocess", "embed", "train", "evaluate", "predict", "benchmark")
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.xdist_group("dag")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")
