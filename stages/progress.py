@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 BAR_SECONDS = 1.0
 LINE_SECONDS = 30.0
-LINE = "{desc}: {n_fmt} of {total_fmt}{unit} at {rate_fmt}"
+LINE = "{desc}: {n_fmt}{unit} of {total_fmt}{unit} at {rate_fmt}"
 
 logger = logging.getLogger(__name__)
 

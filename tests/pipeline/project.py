@@ -23,10 +23,10 @@ COPIED = (
     ".gitignore",
 )
 SMALL = {
-    "data/sample": {"products": 270, "test_products": 10},
+    "data/sample": {"products": 270, "test_products": 100},
     "image/efficientnet_lite0": {"size": 32, "weights": "random"},
     "training/default": {"epochs": 2, "folds": 2},
-    "config": {"benchmark": {"requests": 10, "clients": 2, "price_per_core_hour": 0.05}},
+    "config": {"benchmark": {"requests": 60, "clients": 2, "price_per_core_hour": 0.05}},
 }
 IDENTITY = {
     "GIT_AUTHOR_NAME": "test",

@@ -16,6 +16,7 @@ from moto.server import ThreadedMotoServer
 from api import bundle
 from tests.pipeline import project
 
+MIDWAY = 0.7  # seconds of work after which a stage is killed; the quickest takes over a second
 STAGES = ("import", "preprocess", "embed", "train", "evaluate", "predict", "benchmark")
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -187,9 +188,9 @@ def wait_for_stage(started: subprocess.Popen, folder: Path, stage: str) -> None:
         assert started.poll() is None, "the stage ended before it could be killed"
         children = psutil.Process(started.pid).children(recursive=True)
         running = [child for child in children if module in _command(child)]
-        if running and running[0].cpu_times().user > 1.0:
+        if running and running[0].cpu_times().user > MIDWAY:
             return
-        time.sleep(0.05)
+        time.sleep(0.02)
     pytest.fail(f"{module} never started in {folder}")
 
 
