@@ -9,7 +9,7 @@ export PATH := $(abspath $(BIN)):$(PATH)
 export MPLBACKEND := Agg
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro params test lint format serve bench lock check-lock check-torch
+.PHONY: help setup repro params crossval sweep test lint format serve bench lock check-lock check-torch
 
 help: ## Lists the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -34,6 +34,14 @@ endif
 params: $(READY) ## Composes conf/ into params.yaml; OVERRIDES="text=conv1d training.epochs=5"
 	$(BIN)/python -m stages.compose $(OVERRIDES)
 
+crossval: $(READY) ## Cross-validates beside baselines; DATA=folder REPEATS=2 OVERRIDES="data.products=20000" OUTPUT=folder
+	$(BIN)/python -m stages.crossval $(or $(OUTPUT),metrics/crossval/last) --repeats $(or $(REPEATS),2) \
+	  $(if $(DATA),data=folder "data.path=$(abspath $(DATA))") $(OVERRIDES)
+
+sweep: $(READY) ## Trains eight heads on the cached features of the last run (conf/sweep.yaml)
+	$(BIN)/dvc repro embed
+	$(BIN)/python -m stages.sweep data/embedded $(or $(OUTPUT),metrics/sweep) $(SPACE)
+
 test: $(READY) ## Runs the test suite; ARGS="-k bundle" for a part of it
 	$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
 
@@ -47,10 +55,11 @@ format: $(READY) ## Formats and mends what can be mended
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-serve: $(READY) ## Serves models/bundle on 127.0.0.1:8000
-	$(BIN)/uvicorn --factory api.main:create_app --host 127.0.0.1 --port $(or $(PORT),8000)
+serve: $(READY) ## Serves models/bundle on 127.0.0.1:8000, with a first account; PORT=8001 for another
+	$(BIN)/python -m api.serve --port $(or $(PORT),8000)
 
 bench: $(READY) ## Measures memory, time and speed of the pipeline at 2,000 and 20,000 products
+	$(BIN)/python -m tests.bench.epochs
 	$(BIN)/python -m tests.bench.scale $(ARGS)
 
 check-lock: $(READY) ## Says which stages gave something else than the committed dvc.lock

@@ -8,26 +8,28 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import onnxruntime as ort
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 from tokenizers import Tokenizer
 
+from api.bundle_format import (
+    FORMAT_VERSION,
+    INPUTS,
+    LABELS,
+    META,
+    MODEL,
+    OUTPUT,
+    TEXT_INPUTS,
+    InputSpec,
+    Meta,
+    TextInput,
+)
 from api.errors import ProductCodeError
 from api.inputs import ImageError, decode_image, join_text
 from api.labels import Label, dumps, read
-
-FORMAT_VERSION: Literal[1] = 1
-MODEL, TOKENIZER, LABELS, META = "model.onnx", "tokenizer.json", "labels.json", "bundle.json"
-INPUTS = {
-    "pixels": "tensor(uint8)",
-    "has_image": "tensor(bool)",
-    "token_ids": "tensor(int32)",
-    "has_text": "tensor(bool)",
-}
-OUTPUT = "probabilities"
 
 
 class BundleError(ProductCodeError):
@@ -37,31 +39,6 @@ class BundleError(ProductCodeError):
         super().__init__(f"bundle {path}: {reason}")
         self.path = path
         self.reason = reason
-
-
-class InputSpec(BaseModel):
-    """What the model takes: image side in pixels, resampling, tokens a text, tokenizer size."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    size: int
-    resampling: Literal["bilinear", "bicubic"]
-    tokens: int
-    vocabulary: int
-
-
-class Meta(BaseModel):
-    """bundle.json: no timestamp and no revision, so that the same training gives the same bytes."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    format_version: Literal[1] = FORMAT_VERSION
-    input: InputSpec
-    source: str
-    synthetic: bool
-    parameters: dict[str, Any]
-    parameters_sha256: str
-    files_sha256: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -79,7 +56,7 @@ class Product:
 def write(
     path: Path,
     model: bytes,
-    tokenizer: str,
+    tokenizers: Mapping[str, str],
     labels: Sequence[Label],
     spec: InputSpec,
     source: Mapping[str, Any],
@@ -89,19 +66,17 @@ def write(
 
     Args:
         path: The directory; made if absent.
-        model: A serialised ONNX model with the inputs `INPUTS` and the output `OUTPUT`.
-        tokenizer: A Hugging Face tokenizer as JSON, with truncation and padding set.
+        model: A serialised ONNX model with the inputs `INPUTS`, the text inputs of `spec` and the
+            output `OUTPUT`.
+        tokenizers: Hugging Face tokenizers as JSON, with truncation and padding set, by file.
         labels: Classes in the order of the outputs.
         spec: What the model takes.
         source: Keys `source` and `synthetic` of the data it was trained on.
         parameters: The training parameters, to be shown and hashed.
     """
     path.mkdir(parents=True, exist_ok=True)
-    contents = {
-        MODEL: model,
-        TOKENIZER: tokenizer.encode(),
-        LABELS: dumps(labels).encode(),
-    }
+    contents = {MODEL: model, LABELS: dumps(labels).encode()}
+    contents |= {name: tokenizer.encode() for name, tokenizer in tokenizers.items()}
     for name, content in contents.items():
         (path / name).write_bytes(content)
     canonical = json.dumps(parameters, sort_keys=True).encode()
@@ -142,10 +117,10 @@ def load(path: Path, threads: int = 1) -> "Bundle":
     """
     meta = _read_meta(path)
     labels = read(path / LABELS)
-    tokenizer = _open_tokenizer(path, meta.input)
+    tokenizers = {name: _open_tokenizer(path, text) for name, text in meta.input.texts.items()}
     session = _open_session(path, threads)
     _check_signature(path, session, meta.input, len(labels))
-    return Bundle(path, version(path), labels, meta, tokenizer, session)
+    return Bundle(path, version(path), labels, meta, tokenizers, session)
 
 
 @dataclass(frozen=True)
@@ -156,7 +131,7 @@ class Bundle:
     version: str
     labels: list[Label]
     meta: Meta
-    tokenizer: Tokenizer
+    tokenizers: dict[str, Tokenizer]
     session: ort.InferenceSession
 
     @property
@@ -172,8 +147,8 @@ class Bundle:
             strict: Whether an image that can't be used is an error; else it counts as missing.
 
         Returns:
-            pixels uint8 (N, size, size, 3), has_image bool (N,), token_ids int32 (N, tokens),
-            has_text bool (N,).
+            pixels uint8 (N, size, size, 3), has_image bool (N,), has_text bool (N,), and each text
+            input int32 (N, tokens).
 
         Raises:
             ImageError: With `strict`, an image can't be used.
@@ -187,8 +162,8 @@ class Bundle:
         return {
             "pixels": pixels,
             "has_image": has_image,
-            "token_ids": self._tokenise(texts),
             "has_text": np.array([bool(text) for text in texts], np.bool_),
+            **{name: self._tokenise(name, texts) for name in self.tokenizers},
         }
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -211,10 +186,10 @@ class Bundle:
             return False
         return True
 
-    def _tokenise(self, texts: list[str]) -> np.ndarray:
-        encodings = self.tokenizer.encode_batch_fast(texts)
+    def _tokenise(self, name: str, texts: list[str]) -> np.ndarray:
+        encodings = self.tokenizers[name].encode_batch_fast(texts)
         ids = np.array([encoding.ids for encoding in encodings], np.int32)
-        return ids.reshape(len(texts), self.meta.input.tokens)
+        return ids.reshape(len(texts), self.meta.input.texts[name].tokens)
 
 
 def digest(file: Path, algorithm: str) -> str:
@@ -227,9 +202,7 @@ def digest(file: Path, algorithm: str) -> str:
 
 def _read_meta(path: Path) -> Meta:
     """bundle.json, once every file is found to be the one it was written with."""
-    missing = [name for name in (MODEL, TOKENIZER, LABELS, META) if not (path / name).is_file()]
-    if missing:
-        raise BundleError(path, f"no {', '.join(missing)}; run `dvc pull` or `make repro`")
+    _require(path, (META,))
     try:
         meta = Meta.model_validate_json((path / META).read_bytes())
     except ValidationError as error:
@@ -240,23 +213,34 @@ def _read_meta(path: Path) -> Meta:
             f"{META}: {field}: {first['msg']}; format {FORMAT_VERSION} is read here: "
             "check out a bundle of that format, or train again",
         ) from error
-    for name in (MODEL, TOKENIZER, LABELS):
+    named = {name: text.tokenizer for name, text in meta.input.texts.items()}
+    if "token_ids" not in named or named.items() - TEXT_INPUTS.items():
+        raise BundleError(path, f"{META} names the text inputs {named}, expected {TEXT_INPUTS}")
+    _require(path, meta.input.files)
+    for name in meta.input.files:
         if digest(path / name, "sha256") != meta.files_sha256.get(name):
             raise BundleError(path, f"{name} is not the file {META} describes; run `dvc checkout`")
     return meta
 
 
-def _open_tokenizer(path: Path, spec: InputSpec) -> Tokenizer:
-    tokenizer = Tokenizer.from_file(str(path / TOKENIZER))
-    if tokenizer.get_vocab_size() != spec.vocabulary:
+def _require(path: Path, names: Sequence[str]) -> None:
+    missing = [name for name in names if not (path / name).is_file()]
+    if missing:
+        raise BundleError(path, f"no {', '.join(missing)}; run `dvc pull` or `make repro`")
+
+
+def _open_tokenizer(path: Path, text: TextInput) -> Tokenizer:
+    tokenizer = Tokenizer.from_file(str(path / text.tokenizer))
+    size = tokenizer.get_vocab_size()
+    if size != text.vocabulary:
         raise BundleError(
-            path,
-            f"{TOKENIZER} knows {tokenizer.get_vocab_size()} tokens, the model {spec.vocabulary}",
+            path, f"{text.tokenizer} knows {size} tokens, the model {text.vocabulary}"
         )
     lengths = [(setting or {}).get(key) for setting, key in _lengths(tokenizer)]
-    if lengths != [spec.tokens, spec.tokens]:
+    if lengths != [text.tokens, text.tokens]:
         raise BundleError(
-            path, f"{TOKENIZER} pads and truncates to {lengths}, the model takes {spec.tokens}"
+            path,
+            f"{text.tokenizer} pads and truncates to {lengths}, the model takes {text.tokens}",
         )
     return tokenizer
 
@@ -281,11 +265,14 @@ def _check_signature(
     path: Path, session: ort.InferenceSession, spec: InputSpec, classes: int
 ) -> None:
     found = {node.name: node.type for node in session.get_inputs()}
-    if found != INPUTS:
-        raise BundleError(path, f"{MODEL} takes {found}, expected {INPUTS}")
+    expected = INPUTS | dict.fromkeys(spec.texts, "tensor(int32)")
+    if found != expected:
+        raise BundleError(path, f"{MODEL} takes {found}, expected {expected}")
     shapes = {node.name: node.shape[1:] for node in session.get_inputs()}
-    if shapes["pixels"] != [spec.size, spec.size, 3] or shapes["token_ids"] != [spec.tokens]:
-        raise BundleError(path, f"{MODEL} takes shapes {shapes}, {META} says {spec}")
+    said = {"pixels": [spec.size, spec.size, 3]}
+    said |= {name: [text.tokens] for name, text in spec.texts.items()}
+    if any(shapes[name] != shape for name, shape in said.items()):
+        raise BundleError(path, f"{MODEL} takes shapes {shapes}, {META} says {said}")
     outputs = {node.name: node.shape for node in session.get_outputs()}
     if OUTPUT not in outputs or outputs[OUTPUT][-1] != classes:
         raise BundleError(path, f"{MODEL} gives {outputs}, {LABELS} has {classes} labels")

@@ -1,112 +1,96 @@
-"""The service: one product in, the product type code out, by the bundle that DVC checked out."""
+"""The service: one product in, the product type code out, by the bundle that DVC checked out.
 
-import asyncio
-import uuid
-from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
-from typing import Annotated
+`uvicorn --factory api.main:create_app` serves; `python -m api.serve` does so on one's own machine.
+"""
 
-import numpy as np
-from fastapi import FastAPI, File, Form, HTTPException, Request, UploadFile
-from prometheus_fastapi_instrumentator import Instrumentator
+import sys
 
-from api import bundle
-from api.bundle import Bundle, Product
+from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
+
+from api import (
+    auth,
+    feedback,
+    limits,
+    metrics,
+    openapi,
+    predict,
+    problems,
+    service,
+    startup,
+)
+from api.body_limits import BodyLimits, Limit
 from api.errors import ProductCodeError
-from api.schemas import Model, NamedCode, Prediction, ScoredLabel
+from api.metrics import Metrics
+from api.request_log import HEADER, RequestLog
 from api.settings import Settings
+from api.store import Store
 
-WELCOME = "Bienvenue sur l'API de classification des produits Rakuten"
-RUNNING = "L'API fonctionne correctement"
+FORM = Limit(100_000, 10)
+"""A body of some short fields, such as /token and /feedback take."""
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
-    """The application; it starts only with a bundle that can be served.
+    """The application; it opens the bundle and the database when it starts to serve.
 
-    Raises (at startup):
-        BundleError: The bundle is missing, was changed, or does not fit together.
+    Args:
+        settings: By default the environment's; if they are wrong, the process ends with the reason.
+
+    Raises:
+        ProductCodeError: A setting that was given can't be kept.
     """
-    settings = settings or Settings()
+    if settings is not None:
+        return _assemble(settings)
+    try:
+        return _assemble(Settings.load())
+    except ProductCodeError as error:
+        sys.exit(f"ERROR: {error}")
 
-    @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        app.state.bundle = bundle.load(settings.bundle_dir)
-        app.state.bundle.probabilities([Product(designation="chauffe")])
-        with ThreadPoolExecutor(settings.threads, "inference") as app.state.executor:
-            yield
 
-    app = FastAPI(title="Codes produit Rakuten", lifespan=lifespan)
+def _assemble(settings: Settings) -> FastAPI:
+    app = FastAPI(
+        title=openapi.TITLE,
+        description=openapi.DESCRIPTION,
+        version="1",
+        openapi_tags=openapi.TAGS,
+        lifespan=startup.lifespan,
+        redirect_slashes=False,
+    )
     app.state.settings = settings
-    app.get("/", tags=["service"])(root)
-    app.get("/status", tags=["service"])(status)
-    app.get("/model", tags=["service"])(model)
-    app.post("/predict", tags=["prédiction"])(predict)
-    Instrumentator().instrument(app).expose(app, tags=["service"])
+    app.state.ready = False
+    app.state.store = Store(settings.database_url, synchronous=settings.sqlite_synchronous)
+    _add_middlewares(app, settings)
+    _add_routes(app, settings)
     return app
 
 
-async def root() -> dict[str, str]:
-    """Message de bienvenue."""
-    return {"message": WELCOME}
-
-
-async def status() -> dict[str, str]:
-    """L'API répond-elle ?"""
-    return {"status": RUNNING}
-
-
-async def model(request: Request) -> Model:
-    """Version, étiquettes et paramètres du modèle servi."""
-    served: Bundle = request.app.state.bundle
-    return Model(
-        model_version=served.version,
-        synthetic=served.synthetic,
-        labels=[NamedCode(code=label["code"], label=label["name"]) for label in served.labels],
-        parameters=served.meta.parameters,
-    )
-
-
-async def predict(
-    request: Request,
-    designation: Annotated[str, Form(description="Titre du produit")] = "",
-    description: Annotated[str, Form(description="Texte détaillé")] = "",
-    image: Annotated[UploadFile | None, File(description="Photo du produit")] = None,
-) -> Prediction:
-    """Code d'un produit, d'après son titre, sa description et sa photo ; l'un peut manquer."""
-    app = request.app
-    content = await image.read(app.state.settings.max_image_bytes + 1) if image else b""
-    if len(content) > app.state.settings.max_image_bytes:
-        limit = app.state.settings.max_image_bytes
-        raise HTTPException(413, f"L'image dépasse {limit} octets : envoyez-la plus petite.")
-    if not (designation.strip() or description.strip() or content):
-        raise HTTPException(422, "Envoyez un titre ou une image : il n'y a ni l'un ni l'autre.")
-    product = Product(designation, description, content or None)
-    loop = asyncio.get_running_loop()
-    try:
-        scores = await loop.run_in_executor(
-            app.state.executor, app.state.bundle.probabilities, [product]
+def _add_middlewares(app: FastAPI, settings: Settings) -> None:
+    """The first is the innermost."""
+    one = Limit(settings.max_body_bytes, settings.body_seconds)
+    many = Limit(settings.max_batch_bytes + settings.max_archive_bytes, settings.batch_seconds)
+    paths = {"/predict": one, "/predict_code": one, "/predict/batch": many}
+    app.add_middleware(BodyLimits, default=FORM, paths=paths)
+    problems.install(app)
+    measures = Metrics()
+    metrics.install(app, measures)
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["Authorization", "Content-Type", HEADER],
+            expose_headers=[HEADER, "Retry-After"],
         )
-    except ProductCodeError as error:
-        raise HTTPException(422, f"Image inutilisable : {error}") from error
-    return _answer(app.state.bundle, scores[0], app.state.settings.top_k)
-
-
-def _answer(served: Bundle, scores: np.ndarray, top_k: int) -> Prediction:
-    best = [
-        ScoredLabel(
-            code=served.labels[position]["code"],
-            label=served.labels[position]["name"],
-            confidence=float(scores[position]),
-        )
-        for position in np.argsort(-scores, kind="stable")[:top_k]
-    ]
-    return Prediction(
-        predicted=best[0].code,
-        label=best[0].label,
-        confidence=best[0].confidence,
-        predictions=best,
-        message=f"Code proposé : {best[0].code} ({best[0].label})",
-        model_version=served.version,
-        request_id=uuid.uuid4().hex,
+    app.add_middleware(
+        RequestLog, in_flight=measures.in_flight.inc, trusted=settings.trusted_proxies
     )
+    app.add_middleware(startup.Brief)
+
+
+def _add_routes(app: FastAPI, settings: Settings) -> None:
+    limits.install(app, settings)
+    auth.install(app, settings, app.state.store)
+    app.include_router(service.router)
+    app.include_router(predict.router)
+    app.include_router(feedback.router)
+    openapi.install(app)

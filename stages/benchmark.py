@@ -15,8 +15,9 @@ import onnxruntime as ort
 from pydantic import Field
 
 from api.archive import ImageArchive
-from api.bundle import MODEL, Bundle, Product
+from api.bundle import Bundle, Product
 from api.bundle import load as open_bundle
+from api.bundle_format import MODEL
 from stages import cold_start
 from stages.logs import run
 from stages.params import Frozen, load

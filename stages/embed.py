@@ -15,13 +15,15 @@ from tokenizers import Tokenizer
 
 from api.archive import ImageArchive
 from api.errors import ProductCodeError
-from stages import backbones, embedded, export, logs, tokenization
+from stages import backbones, embedded, export, logs, sentence_features, tokenization
 from stages.backbones import ImageParams
 from stages.image_features import Row, Source, read_rows, write_features
 from stages.params import Frozen, load
+from stages.sentence_features import SentenceParams
 from stages.tokenization import TokenParams
 
 TEXTS_PER_BATCH = 1024
+PARITY_TEXTS = 8
 PARITY_IMAGES = 8  # real ones, for which the exported backbone must give what Keras gives
 
 logger = logging.getLogger(__name__)
@@ -35,6 +37,7 @@ class Params(Frozen):
     """The sections that this stage reads."""
 
     image: ImageParams
+    sentence: SentenceParams
     tokens: TokenParams
 
 
@@ -47,20 +50,30 @@ def main(preprocessed: Path, images: Path, output: Path) -> None:
     rows = {name: _rows(table) for name, table in tables.items()}
     tokenizers = write_tokenizers(tables["train"], params.tokens, output)
     outcomes = {}
+    sentence = sentence_features.write_encoder(params.sentence, _first(tables["train"]), output)
     with ImageArchive(images) as archive:
         source = Source(archive, params.image.size, params.image.resampling)
         features = write_backbone(params.image, sample(source, rows["train"]), output)
         for name, table in tables.items():
             views = params.image.views if name == "train" else 1
             shape = embedded.Shape(
-                len(rows[name]), views, features, params.tokens.characters, params.tokens.subwords
+                rows=len(rows[name]),
+                views=views,
+                features=features,
+                characters=params.tokens.characters,
+                subwords=params.tokens.subwords,
+                sentence=sentence.features,
             )
             split = embedded.create_split(output, name, shape)
             write_texts(table, tokenizers, split)
+            if sentence.features:
+                sentence_features.write_features(output, _texts(table), split, name)
             counts = write_features(output / embedded.BACKBONE, source, rows[name], split)
             outcomes[name] = dict(counts)
             logger.info("%s: %d products, images %s", name, len(rows[name]), dict(counts))
-    _finish(preprocessed, output, params.image, features, outcomes)
+    described = params.image.model_dump(exclude={"weights"})
+    meta = embedded.Meta(**described, features=features, images=outcomes, sentence=sentence)
+    _finish(preprocessed, output, meta)
 
 
 def write_tokenizers(train: Path, params: TokenParams, output: Path) -> dict[str, Tokenizer]:
@@ -104,8 +117,10 @@ def sample(source: Source, rows: Sequence[Row]) -> np.ndarray:
 
 
 def write_texts(table: Path, tokenizers: dict[str, Tokenizer], split: embedded.Split) -> None:
-    """Fills in labels and token ids of a split, a batch of texts at a time."""
-    split.labels[:] = pq.read_table(table, columns=["label"])["label"].to_numpy()
+    """Fills in row indices, labels and token ids of a split, a batch of texts at a time."""
+    columns = pq.read_table(table, columns=["row", "label"])
+    split.rows[:] = columns["row"].to_numpy()
+    split.labels[:] = columns["label"].to_numpy()
     start = 0
     for texts in _texts(table):
         rows = slice(start, start + len(texts))
@@ -131,18 +146,15 @@ def _texts(table: Path) -> Iterator[list[str]]:
         yield batch.column("text").to_pylist()
 
 
-def _finish(
-    preprocessed: Path,
-    output: Path,
-    params: ImageParams,
-    features: int,
-    outcomes: dict[str, dict[str, int]],
-) -> None:
+def _first(table: Path) -> list[str]:
+    return next(_texts(table), [])[:PARITY_TEXTS]
+
+
+def _finish(preprocessed: Path, output: Path, meta: embedded.Meta) -> None:
     """Copies what later stages need of data/preprocessed, then says what all of this is."""
     for name in (embedded.LABELS, embedded.SOURCE):
         shutil.copyfile(preprocessed / name, output / name)
-    described = params.model_dump(exclude={"weights"})
-    embedded.write_meta(output, embedded.Meta(**described, features=features, images=outcomes))
+    embedded.write_meta(output, meta)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from stages.params import Frozen
 
 BACKBONE, META = "backbone.onnx", "embedded.json"
 CHARACTERS, SUBWORDS = "characters.json", "subwords.json"
+SENTENCE_ENCODER, SENTENCE_TOKENS = "sentence.onnx", "sentence.json"
 LABELS, SOURCE = "labels.json", "source.json"
 SPLITS = ("train", "validation")
 REMEDY = "run `dvc repro embed`"
@@ -26,6 +27,8 @@ _DTYPES: Mapping[str, type[np.generic]] = {
     "has_image": np.bool_,
     "characters": np.uint16,
     "subwords": np.uint16,
+    "sentence": np.float16,
+    "rows": np.int64,
     "labels": np.int32,
 }
 
@@ -39,6 +42,14 @@ class EmbeddedError(ProductCodeError):
         self.reason = reason
 
 
+class Sentence(Frozen):
+    """How texts were embedded: encoder, tokens it reads, numbers it gives (0 for none)."""
+
+    encoder: str
+    tokens: int
+    features: int
+
+
 class Meta(Frozen):
     """embedded.json: how images were read, and per split how many had which outcome."""
 
@@ -46,19 +57,21 @@ class Meta(Frozen):
     features: int
     images: dict[str, dict[str, int]]
     resampling: Literal["bilinear", "bicubic"]
+    sentence: "Sentence"
     size: int
     views: int
 
 
 @dataclass(frozen=True)
 class Shape:
-    """Sizes of a split: rows, views of an image, features, tokens of the two encodings."""
+    """Sizes of a split: rows, views of an image, its features, tokens, features of a text."""
 
     rows: int
     views: int
     features: int
     characters: int
     subwords: int
+    sentence: int = 0
 
     def of(self, name: str) -> tuple[int, ...]:
         """The shape of one array."""
@@ -66,6 +79,7 @@ class Shape:
             "features": (self.views, self.features),
             "characters": (self.characters,),
             "subwords": (self.subwords,),
+            "sentence": (self.sentence,),
         }
         return (self.rows, *inner.get(name, ()))
 
@@ -75,15 +89,18 @@ class Split:
     """One split, memory-mapped; N rows in the order of its Parquet file.
 
     features: float16 (N, V, D), view 0 being the image as it is and zeros where there is none;
-    has_image: bool (N,); characters: uint16 (N, Lc); subwords: uint16 (N, Ls); labels: int32 (N,),
-    positions in labels.json.
+    has_image: bool (N,); characters: uint16 (N, Lc); subwords: uint16 (N, Ls); sentence: float16
+    (N, E), E = 0 without an encoder; labels: int32 (N,), positions in labels.json; rows: int64
+    (N,), the row indices of X.
     """
 
     features: np.ndarray
     has_image: np.ndarray
     characters: np.ndarray
     subwords: np.ndarray
+    sentence: np.ndarray
     labels: np.ndarray
+    rows: np.ndarray
 
 
 def create_split(path: Path, name: str, shape: Shape) -> Split:
@@ -152,9 +169,13 @@ def _check(folder: Path, name: str, split: Split, meta: Meta) -> None:
     """Holds one array against the number of labels, embedded.json and itself."""
     array: np.ndarray = getattr(split, name)
     views = meta.views if folder.name == "train" else 1
-    widths = {"characters": split.characters.shape[1:], "subwords": split.subwords.shape[1:]}
     shape = Shape(
-        split.labels.size, views, meta.features, *(sum(width[:1]) for width in widths.values())
+        rows=split.labels.size,
+        views=views,
+        features=meta.features,
+        characters=sum(split.characters.shape[1:2]),
+        subwords=sum(split.subwords.shape[1:2]),
+        sentence=meta.sentence.features,
     )
     dtype = np.dtype(_DTYPES[name])
     if (array.shape, array.dtype) != (shape.of(name), dtype):

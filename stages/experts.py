@@ -15,6 +15,7 @@ from threadpoolctl import threadpool_limits
 
 Matrix: TypeAlias = Any  # an array or a sparse matrix, (N, D); scipy is untyped
 MINIMUM_ROWS = 2  # fewer can't be split into folds
+MANY_ROWS = 8_000  # where half of the rows teach an expert about as much as most of them
 
 
 class Classifier(Protocol):
@@ -45,6 +46,10 @@ class FoldParams:
     folds: int
     seed: int
     class_weight: str | None
+
+    def parts(self, rows: int) -> int:
+        """Folds of so many rows: two from `MANY_ROWS` on, where more cost time for nothing."""
+        return min(self.folds, 2 if rows >= MANY_ROWS else rows)
 
 
 @dataclass(frozen=True)
@@ -101,7 +106,7 @@ def fit_with_scores(
     scores = np.zeros((len(labels), len(views), classes), np.float32)
     if len(labels) < MINIMUM_ROWS:
         return fit(make, views[0], labels, classes), scores
-    parts = min(folds.folds, len(labels))
+    parts = folds.parts(len(labels))
     splitter = KFold(parts, shuffle=True, random_state=folds.seed)
     for seen, unseen in splitter.split(labels):
         expert = fit(

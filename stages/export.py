@@ -66,13 +66,13 @@ def canonical(model: onnx.ModelProto) -> onnx.ModelProto:
     return model
 
 
-def merge(backbone: onnx.ModelProto, head: onnx.ModelProto) -> onnx.ModelProto:
-    """One model from pixels to probabilities: the backbone's `features` feed the head."""
-    head.ir_version = backbone.ir_version
+def merge(encoder: onnx.ModelProto, head: onnx.ModelProto, features: str) -> onnx.ModelProto:
+    """One model: the encoder's output of that name feeds the head's input of that name."""
+    head.ir_version = encoder.ir_version
     joined = onnx.compose.merge_models(
-        onnx.compose.add_prefix(backbone, "b_", rename_inputs=False, rename_outputs=False),
+        onnx.compose.add_prefix(encoder, "e_", rename_inputs=False, rename_outputs=False),
         onnx.compose.add_prefix(head, "h_", rename_inputs=False, rename_outputs=False),
-        io_map=[("features", "features")],
+        io_map=[(features, features)],
     )
     return canonical(joined)
 

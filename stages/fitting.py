@@ -12,6 +12,7 @@ from pydantic import Field
 from sklearn.utils.class_weight import compute_class_weight
 
 from stages import fusion
+from stages.accelerators import Devices, Precision
 from stages.batches import Batches, Inputs, outputs
 from stages.fusion import FusionParams, WeightedParams
 from stages.params import Frozen
@@ -32,6 +33,8 @@ class FittingParams(Frozen):
     patience: int = Field(ge=1)
     class_weights: Literal["none", "balanced"]
     modality_dropout: float = Field(ge=0, le=1)
+    precision: Precision
+    devices: Devices
 
 
 class _Curves(DVCLiveCallback):
@@ -56,19 +59,18 @@ class Fit:
         """Trains what is trainable, and sets the weights of the branches' scores."""
         if isinstance(params, WeightedParams):
             if self.trunk.trainable_weights:
-                self._descend(live, self._batches(text_only=True), start_counts=False)
+                self._descend(live, self.batches(text_only=True), start_counts=False)
             self._set_weights(self.validation, self.validation_labels)
         else:
             if text_is_expert:
                 self._set_weights(self.train, self.train_labels)
-            self._descend(live, self._batches(text_only=False), start_counts=text_is_expert)
-        best = self._evaluate(self._batches(text_only=False)[1])
+            self._descend(live, self.batches(text_only=False), start_counts=text_is_expert)
+        best = self._evaluate(self.batches(text_only=False)[1])
         live.summary[MONITOR] = best
         logger.info("validation macro F1 %.4f", best)
 
-    def _descend(self, live: Live, batches: tuple[Batches, Batches], start_counts: bool) -> None:
-        """Early stopping keeps the best epoch; where `start_counts`, it has to beat the start."""
-        train, validation = batches
+    def compile(self) -> None:
+        """Sets optimiser, loss and metric of the trunk."""
         self.trunk.compile(
             optimizer=keras.optimizers.AdamW(
                 self.params.learning_rate, weight_decay=self.params.weight_decay
@@ -77,6 +79,25 @@ class Fit:
             weighted_metrics=[],
             metrics=[keras.metrics.F1Score(average="macro", name="macro_f1")],
         )
+
+    def batches(self, text_only: bool) -> tuple[Batches, Batches]:
+        """Train and validation rows; without images where the text alone is trained."""
+        classes = self.trunk.output.shape[1]
+        weights = self._class_weights(classes)
+        size, seed = self.params.batch_size, self.params.seed
+        splits = [(self.train, self.train_labels), (self.validation, self.validation_labels)]
+        inputs = [
+            split | {"has_image": split["has_image"] & (not text_only)} for split, _ in splits
+        ]
+        return (
+            Batches(inputs[0], self.train_labels, classes, size, weights, seed),
+            Batches(inputs[1], self.validation_labels, classes, size, np.ones(classes, np.float32)),
+        )
+
+    def _descend(self, live: Live, batches: tuple[Batches, Batches], start_counts: bool) -> None:
+        """Early stopping keeps the best epoch; where `start_counts`, it has to beat the start."""
+        train, validation = batches
+        self.compile()
         start, weights = self._evaluate(validation), self.trunk.get_weights()
         stop = keras.callbacks.EarlyStopping(
             MONITOR, mode="max", patience=self.params.patience, restore_best_weights=True
@@ -102,32 +123,11 @@ class Fit:
     def _set_weights(self, inputs: Inputs, labels: np.ndarray) -> None:
         """Fits the weights of scores on rows that have both modalities."""
         rows = np.flatnonzero(inputs["has_text"] & inputs["has_image"])
-        weights = fusion.fit_weights_by_state(
-            self._text_scores(inputs)[rows],
-            np.asarray(inputs["image_scores"])[rows, 0],
-            np.asarray(labels)[rows],
-        )
-        logger.info("weights of text and image scores: %s", weights[fusion.BOTH].round(2))
-        self.trunk.get_layer("weighted_scores").weights_by_state.assign(weights)
-
-    def _text_scores(self, inputs: Inputs) -> np.ndarray:
-        if inputs["text"].dtype == np.float32:
-            return inputs["text"]
-        layer = keras.Model(self.trunk.input, self.trunk.get_layer("text_scores").output)
-        return outputs(layer, inputs)
-
-    def _batches(self, text_only: bool) -> tuple[Batches, Batches]:
-        classes = self.trunk.output.shape[1]
-        weights = self._class_weights(classes)
-        size, seed = self.params.batch_size, self.params.seed
-        splits = [(self.train, self.train_labels), (self.validation, self.validation_labels)]
-        inputs = [
-            split | {"has_image": split["has_image"] & (not text_only)} for split, _ in splits
-        ]
-        return (
-            Batches(inputs[0], self.train_labels, classes, size, weights, seed),
-            Batches(inputs[1], self.validation_labels, classes, size, np.ones(classes, np.float32)),
-        )
+        layer = self.trunk.get_layer("weighted_scores")
+        scores = [branch[rows] for branch in branch_scores(self.trunk, inputs)]
+        weights = fusion.fit_weights_by_state(scores, layer.modalities, np.asarray(labels)[rows])
+        logger.info("weights of the branches' scores: %s", weights[fusion.BOTH].round(2))
+        layer.weights_by_state.assign(weights)
 
     def _class_weights(self, classes: int) -> np.ndarray:
         weights = np.ones(classes, np.float32)
@@ -137,3 +137,10 @@ class Fit:
                 "balanced", classes=present, y=np.asarray(self.train_labels)
             )
         return weights
+
+
+def branch_scores(trunk: keras.Model, inputs: Inputs) -> list[np.ndarray]:
+    """Scores of each branch that the trunk weighs, float32 (N, C) each, of view 0."""
+    *branches, _ = trunk.get_layer("weighted_scores").input
+    scores = outputs(keras.Model(trunk.input, keras.ops.stack(branches, axis=1)), inputs)
+    return [scores[:, branch] for branch in range(len(branches))]

@@ -1,5 +1,7 @@
 """Fusion: how text and image become one answer, and what is left when one of them is missing."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import keras
@@ -63,24 +65,71 @@ class ModalityDropout(layers.Layer):
         ]
 
 
-class WeightedScores(layers.Layer):
-    """Sum of both branches' scores under weights that depend on what the row has."""
+def presence(modalities: Sequence[str]) -> np.ndarray:
+    """Which branches count in which state, float32 (3, K), for branches of such modalities."""
+    allowed = {BOTH: ("text", "image"), TEXT_ONLY: ("text",), IMAGE_ONLY: ("image",)}
+    return np.array(
+        [[modality in allowed[state] for modality in modalities] for state in STATES], np.float32
+    )
 
-    def __init__(self, trainable: bool) -> None:
+
+class WeightedScores(layers.Layer):
+    """Sum of the branches' scores under weights that depend on what the row has.
+
+    Args:
+        modalities: "text" or "image", of each of the K branches.
+        trainable: Whether gradient descent moves the weights.
+    """
+
+    def __init__(self, modalities: Sequence[str], trainable: bool) -> None:
         super().__init__(name="weighted_scores", trainable=trainable)
+        self.modalities = tuple(modalities)
+        self.present = presence(modalities)
         self.weights_by_state = self.add_weight(
-            shape=(len(STATES), 2), initializer="ones", name="weights_by_state"
+            shape=self.present.shape, initializer="ones", name="weights_by_state"
         )
 
     def call(self, inputs: list[keras.KerasTensor]) -> keras.KerasTensor:
-        """Takes text scores, image scores (N, C) and states (N, 3); returns float32 (N, C)."""
-        text, image, state = inputs
-        weights = ops.matmul(state, self.weights_by_state)
-        present = ops.stack(
-            [state[:, BOTH] + state[:, TEXT_ONLY], state[:, BOTH] + state[:, IMAGE_ONLY]], axis=1
+        """Takes K scores (N, C), then states (N, 3); returns float32 (N, C)."""
+        *scores, state = inputs
+        weights = ops.matmul(state, self.weights_by_state * ops.convert_to_tensor(self.present))
+        return sum(
+            branch * weights[:, position : position + 1] for position, branch in enumerate(scores)
         )
-        weights = weights * present
-        return text * weights[:, :1] + image * weights[:, 1:]
+
+
+class Present(layers.Layer):
+    """Hidden vectors side by side, zeros for those of a modality that a row lacks; the state too.
+
+    Args:
+        modalities: "text" or "image", of each of the K branches.
+    """
+
+    def __init__(self, modalities: Sequence[str]) -> None:
+        super().__init__(name="present", trainable=False)
+        self.present = presence(modalities)
+
+    def call(self, inputs: list[keras.KerasTensor]) -> keras.KerasTensor:
+        """Takes K vectors (N, H), then states (N, 3); returns float32 (N, sum of H + 3)."""
+        *hidden, state = inputs
+        present = ops.matmul(state, ops.convert_to_tensor(self.present))
+        seen = [
+            vector * present[:, position : position + 1] for position, vector in enumerate(hidden)
+        ]
+        return ops.concatenate([*seen, state], axis=1)
+
+
+class Gate(layers.Layer):
+    """Lets through a share of the correction, another one for each state; fitted, not trained."""
+
+    def __init__(self) -> None:
+        super().__init__(name="correction_gate", trainable=False)
+        self.share = self.add_weight(shape=(len(STATES),), initializer="ones", name="share")
+
+    def call(self, inputs: list[keras.KerasTensor]) -> keras.KerasTensor:
+        """Takes scores (N, C) and states (N, 3); returns float32 (N, C)."""
+        correction, state = inputs
+        return correction * ops.sum(state * self.share, axis=1, keepdims=True)
 
 
 class Calibration(layers.Layer):
@@ -96,37 +145,41 @@ class Calibration(layers.Layer):
         return scores * ops.sum(state * self.scale, axis=1, keepdims=True)
 
 
+@dataclass(frozen=True)
+class Branch:
+    """One branch: its modality, hidden vector (N, H) and scores (N, C)."""
+
+    modality: Literal["text", "image"]
+    hidden: keras.KerasTensor
+    scores: keras.KerasTensor
+
+
 def combine(
-    params: FusionParams,
-    text: tuple[keras.KerasTensor, keras.KerasTensor],
-    image: tuple[keras.KerasTensor, keras.KerasTensor],
-    state: keras.KerasTensor,
+    params: FusionParams, branches: Sequence[Branch], state: keras.KerasTensor
 ) -> keras.KerasTensor:
     """Fused scores, float32 (N, C).
 
     Args:
         params: Which fusion.
-        text: The branch's hidden vector (N, H) and scores (N, C).
-        image: The same of the image.
+        branches: At least one of each modality.
         state: As `states` gives it.
     """
-    weighted = WeightedScores(trainable=params.kind == "concatenate")
-    scores = weighted([text[1], image[1], state])
+    modalities = [branch.modality for branch in branches]
+    weighted = WeightedScores(modalities, trainable=params.kind == "concatenate")
+    scores = weighted([*(branch.scores for branch in branches), state])
     if isinstance(params, WeightedParams):
         return scores
-    has_text = state[:, BOTH : BOTH + 1] + state[:, TEXT_ONLY : TEXT_ONLY + 1]
-    has_image = state[:, BOTH : BOTH + 1] + state[:, IMAGE_ONLY : IMAGE_ONLY + 1]
-    joined = layers.Concatenate()([text[0] * has_text, image[0] * has_image, state])
+    joined = Present(modalities)([*(branch.hidden for branch in branches), state])
     hidden = layers.Dense(params.hidden, "relu", name="fusion_hidden")(joined)
     hidden = layers.Dropout(params.dropout)(hidden)
     # Zeros at first: training starts from the weighted scores and can only add to them.
     correction = layers.Dense(
         scores.shape[1], kernel_initializer="zeros", name="fusion_correction"
     )(hidden)
-    return layers.Add()([scores, correction])
+    return layers.Add()([scores, Gate()([correction, state])])
 
 
-def fit_weights(scores: list[np.ndarray], labels: np.ndarray) -> np.ndarray:
+def fit_weights(scores: Sequence[np.ndarray], labels: np.ndarray) -> np.ndarray:
     """Non-negative weights, float (K,), under which summed scores give the least log-loss.
 
     Args:
@@ -147,14 +200,28 @@ def fit_weights(scores: list[np.ndarray], labels: np.ndarray) -> np.ndarray:
     return result
 
 
-def fit_weights_by_state(text: np.ndarray, image: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Weights of text and image scores, float32 (3, 2), for each of the three states.
+def fit_weights_by_state(
+    scores: Sequence[np.ndarray], modalities: Sequence[str], labels: np.ndarray
+) -> np.ndarray:
+    """Weights of K branches' scores, float32 (3, K), for each of the three states.
 
     Args:
-        text: Scores, float32 (N, C), of rows that have both modalities.
-        image: The same.
+        scores: K arrays, float32 (N, C), of rows that have both modalities.
+        modalities: Of each branch.
         labels: int (N,).
     """
-    both = fit_weights([text, image], labels)
-    alone = [fit_weights([scores], labels)[0] for scores in (text, image)]
-    return np.array([both, [alone[0], 0.0], [0.0, alone[1]]], np.float32)
+    weights = presence(modalities)
+    for state in STATES:
+        present = np.flatnonzero(weights[state])
+        weights[state, present] = fit_weights([scores[int(branch)] for branch in present], labels)
+    return weights
+
+
+def weigh(
+    scores: Sequence[np.ndarray], weights: np.ndarray, has_text: np.ndarray, has_image: np.ndarray
+) -> np.ndarray:
+    """What `WeightedScores` gives, float32 (N, C), for K branches' scores and weights (3, K)."""
+    state = np.where(has_text, np.where(has_image, BOTH, TEXT_ONLY), IMAGE_ONLY)
+    by_row = weights[state] * (has_text | has_image)[:, None]
+    weighed: np.ndarray = np.einsum("knc,nk->nc", np.stack(scores), by_row)
+    return weighed.astype(np.float32)

@@ -1,32 +1,39 @@
 """Training of the head that is served: experts, the trunk between them, calibration."""
 
+from dataclasses import dataclass, field
+
 import keras
 import numpy as np
 from dvclive import Live
 from pydantic import Field
+from scipy.special import softmax
 from tokenizers import Tokenizer
 
-from stages import calibration, heads, image_expert
+from stages import accelerators, calibration, fusion, heads
 from stages.batches import Inputs
 from stages.embedded import Split
 from stages.experts import FoldParams
-from stages.fitting import Fit, FittingParams
+from stages.feature_expert import FeatureExpert, ImageExpert, SentenceExpert
+from stages.fitting import Fit, FittingParams, branch_scores
 from stages.fusion import FusionParams
-from stages.heads import Sizes
+from stages.heads import ServedExperts, Sizes
 from stages.params import Frozen
 from stages.text_branches import NgramsParams, TextParams, tokens_of
 from stages.text_expert import TextExpert
+
+Splits = tuple[Split, Split]
 
 
 class TrainingParams(FittingParams):
     """How the heads are trained.
 
-    `folds` are those in which experts score training rows; `image_regularisation` is
-    LogisticRegression's C.
+    `folds` are those in which experts score training rows; `image_regularisation` and
+    `sentence_regularisation` are LogisticRegression's C.
     """
 
     folds: int = Field(ge=2, le=20)
     image_regularisation: float = Field(gt=0)
+    sentence_regularisation: float = Field(gt=0)
 
 
 class HeadParams(Frozen):
@@ -37,48 +44,120 @@ class HeadParams(Frozen):
     training: TrainingParams
 
 
-def train_head(
-    params: HeadParams,
-    sizes: Sizes,
-    tokenizer: Tokenizer,
-    splits: tuple[Split, Split],
-    live: Live,
-) -> keras.Model:
-    """Experts, then the trunk on their out-of-fold scores, then calibration; the head to serve."""
-    folds = FoldParams(
-        params.training.folds,
-        params.training.seed,
-        None if params.training.class_weights == "none" else params.training.class_weights,
-    )
-    regularisation = params.training.image_regularisation
-    image_scores = image_expert.scores(regularisation, folds, splits, sizes.classes)
-    expert = None
-    if isinstance(params.text, NgramsParams):
-        expert = TextExpert(params.text, folds, tokenizer.get_vocab(), sizes.classes)
-    texts = expert.scores(*splits) if expert else tuple(split.subwords for split in splits)
+@dataclass
+class Experts:
+    """The experts of one training, and the scores they give train and validation rows.
+
+    Args:
+        params: Which text branch, and how experts are regularised.
+        tokenizer: The one whose ids the text branch reads.
+        splits: Train and validation rows.
+        sizes: Of the head.
+    """
+
+    params: HeadParams
+    tokenizer: Tokenizer
+    splits: Splits
+    sizes: Sizes
+    text: TextExpert | None = field(init=False, default=None)
+    sentence: FeatureExpert | None = field(init=False, default=None)
+    image: FeatureExpert = field(init=False)
+    inputs: list[Inputs] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Fits the experts in folds; `inputs` are what the trunk gets of both splits."""
+        training, classes = self.params.training, self.sizes.classes
+        weights = None if training.class_weights == "none" else training.class_weights
+        folds = FoldParams(training.folds, training.seed, weights)
+        self.inputs = [_masks(split, tokens_of(self.params.text)) for split in self.splits]
+        if isinstance(self.params.text, NgramsParams):
+            vocabulary = self.tokenizer.get_vocab()
+            self.text = TextExpert(self.params.text, folds, vocabulary, classes)
+            self._feed("text", self.text.scores(*self.splits))
+        else:
+            self._feed("text", tuple(split.subwords for split in self.splits))
+        if self.sizes.sentence:
+            self.sentence = SentenceExpert(training.sentence_regularisation, folds, classes)
+            self._feed("sentence", tuple(split.sentence for split in self.splits))
+            scores = self.sentence.scores(*self.splits)
+            self._feed("sentence_scores", tuple(score[:, 0] for score in scores))
+        self.image = ImageExpert(training.image_regularisation, folds, classes)
+        self._feed("features", tuple(split.features for split in self.splits))
+        self._feed("image_scores", self.image.scores(*self.splits))
+
+    def serve(self) -> ServedExperts:
+        """The experts to serve: they learn from validation rows too."""
+        return ServedExperts(
+            self.text.fit(self.splits) if self.text else None,
+            self.sentence.fit(self.splits) if self.sentence else None,
+            self.image.fit(self.splits),
+        )
+
+    def out_of_fold(self, trunk: keras.Model) -> tuple[np.ndarray | None, np.ndarray]:
+        """Probabilities, float32 (N, C), of train and validation rows from fits without the row.
+
+        They are those of the weighted scores, as the network between the experts has seen every
+        train row. A text branch that is trained has too: then train rows have none.
+        """
+        scores = [branch_scores(trunk, inputs) for inputs in self.inputs]
+        fitted = 0 if self.text else 1
+        rows = np.flatnonzero(self.inputs[fitted]["has_text"] & self.inputs[fitted]["has_image"])
+        weights = fusion.fit_weights_by_state(
+            [branch[rows] for branch in scores[fitted]],
+            trunk.get_layer("weighted_scores").modalities,
+            np.asarray(self.splits[fitted].labels)[rows],
+        )
+        train, validation = (
+            softmax(
+                fusion.weigh(branches, weights, inputs["has_text"], inputs["has_image"]), axis=1
+            )
+            for branches, inputs in zip(scores, self.inputs, strict=True)
+        )
+        return train if self.text else None, validation
+
+    def _feed(self, name: str, arrays: tuple[np.ndarray, ...]) -> None:
+        for inputs, array in zip(self.inputs, arrays, strict=True):
+            inputs[name] = array
+
+
+def train_trunk(experts: Experts, live: Live, params: HeadParams | None = None) -> keras.Model:
+    """The trunk, trained on out-of-fold scores; it computes in float32 whatever it was trained in.
+
+    Args:
+        experts: Fitted in folds.
+        live: Takes curves and figures.
+        params: What to train it with, where that isn't what the experts were fitted with; text
+            branch and sizes have to be the same.
+    """
+    params = params or experts.params
     training = params.training
-    trunk = heads.trunk(params.text, params.fusion, sizes, training.modality_dropout, training.seed)
-    inputs = [
-        feed(split, text, scores, tokens_of(params.text))
-        for split, text, scores in zip(splits, texts, image_scores, strict=True)
-    ]
-    fit = Fit(trunk, training, inputs[0], inputs[1], splits[0].labels, splits[1].labels)
-    fit.run(params.fusion, text_is_expert=expert is not None, live=live)
+    train, validation = experts.inputs
+    labels = [split.labels for split in experts.splits]
+    with accelerators.scope(training.precision, training.devices):
+        trunk = _trunk(params, experts.sizes)
+        fit = Fit(trunk, training, train, validation, labels[0], labels[1])
+        fit.run(params.fusion, text_is_expert=experts.text is not None, live=live)
+    served = _trunk(params, experts.sizes)
+    served.set_weights(trunk.get_weights())
+    return served
+
+
+def _trunk(params: HeadParams, sizes: Sizes) -> keras.Model:
+    training = params.training
+    return heads.trunk(params.text, params.fusion, sizes, training.modality_dropout, training.seed)
+
+
+def finish(trunk: keras.Model, experts: Experts) -> keras.Model:
+    """Calibrates on validation rows, then gives the head to serve."""
+    fitted = calibration.fit(trunk, experts.inputs[1], experts.splits[1].labels)
+    calibration.set_shares(trunk, fitted.shares)
     # What is left to choose is chosen: the experts to serve learn from validation rows too.
-    image = image_expert.fit(regularisation, folds, splits, sizes.classes)
-    head = heads.serve(trunk, sizes, image, expert.fit(splits) if expert else None)
-    head.get_layer("calibration").scale.assign(
-        calibration.scales(trunk, inputs[1], np.asarray(splits[1].labels))
-    )
-    return head
+    return heads.serve(trunk, experts.sizes, experts.serve(), fitted.scales)
 
 
-def feed(split: Split, text: np.ndarray, image_scores: np.ndarray, tokens: str) -> Inputs:
-    """The trunk's inputs; a text without any token counts as missing."""
+def _masks(split: Split, tokens: str) -> Inputs:
+    """What a row has; a text without any token counts as missing."""
     return {
-        "text": text,
-        "features": split.features,
-        "image_scores": image_scores,
         "has_text": np.asarray(getattr(split, tokens)[:, 0] > 0),
         "has_image": np.asarray(split.has_image),
     }

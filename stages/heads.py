@@ -8,19 +8,32 @@ from keras import layers, ops
 
 from stages import fusion, text_branches
 from stages.experts import Expert
-from stages.fusion import FusionParams
+from stages.fusion import Branch, FusionParams
 from stages.ngrams import NgramHash, NgramLinear
 from stages.text_branches import TextParams
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """Classes C, features D of an image, tokens L of a text, number of token ids."""
+    """Classes C, features D of an image and E of a text (0: none), tokens L, token ids there are.
+
+    `tokens` and `vocabulary` are of the encoding that the text branch reads.
+    """
 
     classes: int
     features: int
+    sentence: int
     tokens: int
     vocabulary: int
+
+
+@dataclass(frozen=True)
+class ServedExperts:
+    """The experts as they are served: a text's hashing and linear layers, linear models."""
+
+    text: tuple[NgramHash, NgramLinear] | None
+    sentence: Expert | None
+    image: Expert
 
 
 class SignedRoot(layers.Layer):
@@ -33,11 +46,11 @@ class SignedRoot(layers.Layer):
         return rooted / ops.maximum(norm, 1e-6)
 
 
-class ImageLinear(layers.Layer):
-    """The image expert: a linear model over `SignedRoot` features, fixed."""
+class ExpertLinear(layers.Layer):
+    """An expert's linear model over features, fixed."""
 
-    def __init__(self, expert: Expert) -> None:
-        super().__init__(name="image_expert", trainable=False)
+    def __init__(self, expert: Expert, name: str) -> None:
+        super().__init__(name=name, trainable=False)
         self.expert = expert
 
     def call(self, features: keras.KerasTensor) -> keras.KerasTensor:
@@ -57,66 +70,96 @@ def trunk(
 ) -> keras.Model:
     """The part that gradient descent trains.
 
-    Inputs: `text` (scores of the n-gram expert, or token ids), `image_scores` (N, C) and
-    `features` (N, D) float32, `has_text` and `has_image` bool (N,). Output: scores (N, C).
+    Inputs: `text` (scores of the n-gram expert, or token ids), `image_scores` (N, C), `features`
+    (N, D) float32, `has_text` and `has_image` bool (N,); with a sentence encoder also `sentence`
+    (N, E) and `sentence_scores` (N, C). Output: scores (N, C).
     """
-    ngrams = text_params.kind == "ngrams"
-    text = keras.Input(
-        (sizes.classes,) if ngrams else (sizes.tokens,),
-        dtype="float32" if ngrams else "int32",
-        name="text",
+    inputs = _inputs(text_params, sizes)
+    masks = fusion.ModalityDropout(modality_dropout, seed)(
+        [inputs["has_text"], inputs["has_image"]]
     )
-    features = keras.Input((sizes.features,), name="features")
-    image_scores = keras.Input((sizes.classes,), name="image_scores")
-    has_text = keras.Input((), dtype="bool", name="has_text")
-    has_image = keras.Input((), dtype="bool", name="has_image")
-    masks = fusion.ModalityDropout(modality_dropout, seed)([has_text, has_image])
-    state = fusion.states(*masks)
-    text_branch = text_branches.apply(text_params, text, sizes.vocabulary, sizes.classes)
-    image_branch = (_image_hidden(fusion_params, features), image_scores)
-    scores = fusion.combine(fusion_params, text_branch, image_branch, state)
-    inputs = [text, features, image_scores, has_text, has_image]
-    return keras.Model({tensor.name: tensor for tensor in inputs}, scores, name="trunk")
+    hidden, scores = text_branches.apply(
+        text_params, inputs["text"], sizes.vocabulary, sizes.classes
+    )
+    branches = [Branch("text", hidden, scores)]
+    if sizes.sentence:
+        hidden = _hidden(fusion_params, inputs["sentence"], "sentence_hidden")
+        branches.append(Branch("text", hidden, inputs["sentence_scores"]))
+    hidden = _hidden(fusion_params, SignedRoot()(inputs["features"]), "image_hidden")
+    branches.append(Branch("image", hidden, inputs["image_scores"]))
+    fused = fusion.combine(fusion_params, branches, fusion.states(*masks))
+    return keras.Model(inputs, fused, name="trunk")
 
 
-def _image_hidden(params: FusionParams, features: keras.KerasTensor) -> keras.KerasTensor:
+def _inputs(text_params: TextParams, sizes: Sizes) -> dict[str, keras.KerasTensor]:
+    text = (
+        keras.Input((sizes.classes,), name="text")
+        if text_params.kind == "ngrams"
+        else keras.Input((sizes.tokens,), dtype="int32", name="text")
+    )
+    inputs = [
+        text,
+        keras.Input((sizes.features,), name="features"),
+        keras.Input((sizes.classes,), name="image_scores"),
+        keras.Input((), dtype="bool", name="has_text"),
+        keras.Input((), dtype="bool", name="has_image"),
+    ]
+    if sizes.sentence:
+        inputs.append(keras.Input((sizes.sentence,), name="sentence"))
+        inputs.append(keras.Input((sizes.classes,), name="sentence_scores"))
+    return {tensor.name: tensor for tensor in inputs}
+
+
+def _hidden(params: FusionParams, features: keras.KerasTensor, name: str) -> keras.KerasTensor:
+    """A hidden vector of features of length 1; the features themselves if nothing is trained."""
     if params.kind == "weighted":
         return features
-    spread = layers.Rescaling(features.shape[1] ** 0.5)(SignedRoot()(features))
-    hidden = layers.Dense(params.hidden, "relu", name="image_hidden")(
-        layers.Dropout(params.dropout)(spread)
-    )
+    spread = layers.Rescaling(features.shape[1] ** 0.5)(features)
+    hidden = layers.Dense(params.hidden, "relu", name=name)(layers.Dropout(params.dropout)(spread))
     return layers.Dropout(params.dropout)(hidden)
 
 
 def serve(
-    trained: keras.Model,
-    sizes: Sizes,
-    image_expert: Expert,
-    text_expert: tuple[NgramHash, NgramLinear] | None,
+    trained: keras.Model, sizes: Sizes, experts: ServedExperts, scales: np.ndarray
 ) -> keras.Model:
-    """The head as served: features, token ids and masks in, calibrated probabilities out."""
-    features = keras.Input((sizes.features,), name="features")
-    has_image = keras.Input((), dtype="bool", name="has_image")
-    token_ids = keras.Input((sizes.tokens,), dtype="int32", name="token_ids")
-    has_text = keras.Input((), dtype="bool", name="has_text")
-    text = token_ids
-    if text_expert is not None:
-        hashing, linear = text_expert
-        text = linear(hashing(token_ids))
-    scores = trained(
-        {
-            "text": text,
-            "features": features,
-            "image_scores": ImageLinear(image_expert)(SignedRoot()(features)),
-            "has_text": has_text,
-            "has_image": has_image,
-        }
-    )
-    state = fusion.states(has_text, has_image)
-    probabilities = layers.Softmax()(fusion.Calibration()([scores, state]))
-    inputs = [features, has_image, token_ids, has_text]
-    return keras.Model({tensor.name: tensor for tensor in inputs}, probabilities, name="head")
+    """The head as served: features, token ids and masks in, calibrated probabilities out.
+
+    Args:
+        trained: The trunk.
+        sizes: As of the trunk.
+        experts: Fitted for serving.
+        scales: Inverse temperatures, float32 (3,), by state.
+    """
+    inputs = {
+        tensor.name: tensor
+        for tensor in (
+            keras.Input((sizes.features,), name="features"),
+            keras.Input((), dtype="bool", name="has_image"),
+            keras.Input((sizes.tokens,), dtype="int32", name="token_ids"),
+            keras.Input((), dtype="bool", name="has_text"),
+        )
+    }
+    text = inputs["token_ids"]
+    if experts.text is not None:
+        hashing, linear = experts.text
+        text = linear(hashing(text))
+    image_linear = ExpertLinear(experts.image, "image_expert")
+    fed = {
+        "text": text,
+        "features": inputs["features"],
+        "image_scores": image_linear(SignedRoot()(inputs["features"])),
+        "has_text": inputs["has_text"],
+        "has_image": inputs["has_image"],
+    }
+    if experts.sentence is not None:
+        sentence = keras.Input((sizes.sentence,), name="sentence")
+        inputs["sentence"] = fed["sentence"] = sentence
+        fed["sentence_scores"] = ExpertLinear(experts.sentence, "sentence_expert")(sentence)
+    calibration = fusion.Calibration()
+    state = fusion.states(inputs["has_text"], inputs["has_image"])
+    probabilities = layers.Softmax()(calibration([trained(fed), state]))
+    calibration.scale.assign(scales)
+    return keras.Model(inputs, probabilities, name="head")
 
 
 def normalised(features: np.ndarray, chunk: int = 4096) -> np.ndarray:

@@ -138,9 +138,11 @@ def inverse_document_frequency(matrix: sp.csr_matrix) -> np.ndarray:
 
 
 def weigh(matrix: sp.csr_matrix, idf: np.ndarray) -> sp.csr_matrix:
-    """TF-IDF of counts with rows of length 1, in place."""
-    matrix.data *= idf[matrix.indices]
-    return normalize(matrix, copy=False)
+    """TF-IDF of counts, rows of length 1; shares the positions with the counts."""
+    weighed = sp.csr_matrix(
+        (matrix.data * idf[matrix.indices], matrix.indices, matrix.indptr), matrix.shape
+    )
+    return normalize(weighed, copy=False)
 
 
 def letters(tokens: dict[str, int]) -> np.ndarray:

@@ -30,31 +30,35 @@ class TextExpert:
         self.folds = folds
         self.hashing = NgramHash(ngrams.letters(vocabulary), params.orders)
         self.classes = classes
+        self._counts: dict[int, sp.csr_matrix] = {}
 
     def scores(self, train: Split, validation: Split) -> tuple[np.ndarray, np.ndarray]:
         """Scores, float32 (N, C), of train rows (out of fold) and of validation rows."""
-        matrix = self._counts(train)
-        idf = ngrams.inverse_document_frequency(matrix)
-        rows, matrix = _with_text(ngrams.weigh(matrix, idf))
+        counts = self.counts(train)
+        idf = ngrams.inverse_document_frequency(counts)
+        rows, matrix = _with_text(ngrams.weigh(counts, idf))
         labels = np.asarray(train.labels)[rows]
         expert, out_of_fold = experts.fit_with_scores(
             self._classifier, [matrix], labels, self.classes, self.folds
         )
         everywhere = np.zeros((len(train.labels), self.classes), np.float32)
         everywhere[rows] = out_of_fold[:, 0]
-        return everywhere, expert.scores(ngrams.weigh(self._counts(validation), idf))
+        return everywhere, expert.scores(ngrams.weigh(self.counts(validation), idf))
 
     def fit(self, splits: Sequence[Split]) -> tuple[NgramHash, NgramLinear]:
         """The layers to serve, fitted on all rows of some splits."""
-        matrix = sp.vstack([self._counts(split) for split in splits]).tocsr()
-        idf = ngrams.inverse_document_frequency(matrix)
-        rows, matrix = _with_text(ngrams.weigh(matrix, idf))
+        counts = sp.vstack([self.counts(split) for split in splits]).tocsr()
+        idf = ngrams.inverse_document_frequency(counts)
+        rows, matrix = _with_text(ngrams.weigh(counts, idf))
         labels = np.concatenate([split.labels for split in splits])[rows]
         expert = experts.fit(self._classifier, matrix, labels, self.classes)
         return self.hashing, NgramLinear(idf, expert.weights, expert.bias)
 
-    def _counts(self, split: Split) -> sp.csr_matrix:
-        return ngrams.counts(split.characters, self.hashing)
+    def counts(self, split: Split) -> sp.csr_matrix:
+        """Sublinear counts of a split's n-grams, (N, BUCKETS), computed once."""
+        if id(split) not in self._counts:
+            self._counts[id(split)] = ngrams.counts(split.characters, self.hashing)
+        return self._counts[id(split)]
 
     def _classifier(self) -> LinearSVC:
         return LinearSVC(

@@ -1,6 +1,5 @@
 """Stage `train`: linear experts, the trunk between them, and the bundle they are served as."""
 
-import json
 import logging
 from pathlib import Path
 from typing import Any
@@ -8,22 +7,21 @@ from typing import Any
 import keras
 import numpy as np
 import onnx
+import pyarrow as pa
+import pyarrow.parquet as pq
 import tensorflow as tf
 from dvclive import Live
-from tokenizers import Tokenizer
 
-from api import bundle
-from api.labels import read as read_labels
+from api import bundle, bundle_format
 from stages import embedded, export, logs, tracking
-from stages.embedded import Split
-from stages.head_training import HeadParams, train_head
-from stages.heads import Sizes
+from stages.head_training import Experts, HeadParams, finish, train_trunk
 from stages.params import load
-from stages.text_branches import tokens_of
+from stages.training_data import TrainingData
 
 logger = logging.getLogger(__name__)
 
 PARITY_ROWS = 64
+OUT_OF_FOLD = "out_of_fold.parquet"
 
 
 class Params(HeadParams):
@@ -35,19 +33,13 @@ def main(data: Path, output: Path, metrics: Path) -> None:
     params = load(Params)
     keras.utils.set_random_seed(params.training.seed)
     tf.config.experimental.enable_op_determinism()
-    train, validation = (embedded.read_split(data, name) for name in embedded.SPLITS)
-    labels = read_labels(data / embedded.LABELS)
-    tokenizer = Tokenizer.from_file(str(data / f"{tokens_of(params.text)}.json"))
-    sizes = Sizes(
-        len(labels),
-        train.features.shape[-1],
-        getattr(train, tokens_of(params.text)).shape[1],
-        tokenizer.get_vocab_size(),
-    )
+    source = TrainingData.read(data, params.text)
     with Live(str(metrics), save_dvc_exp=False, dvcyaml=None, monitor_system=False) as live:
         live.log_params(params.model_dump(mode="json"))
-        head = train_head(params, sizes, tokenizer, (train, validation), live)
-        write_bundle(head, params, data, output, validation)
+        experts = Experts(params, source.tokenizer, source.splits, source.sizes)
+        trunk = train_trunk(experts, live)
+        write_out_of_fold(experts, trunk, metrics / OUT_OF_FOLD)
+        write_bundle(finish(trunk, experts), params, source, output)
         figures = dict(live.summary)
     tracking.record(params.model_dump(mode="json"), figures, output, model_type(params))
 
@@ -57,42 +49,58 @@ def model_type(params: Params) -> str:
     return f"{params.text.kind}+{params.fusion.kind}"
 
 
-def write_bundle(
-    head: keras.Model, params: Params, data: Path, output: Path, validation: Split
-) -> None:
-    """Exports the head, joins it to the backbone and writes the bundle, if they agree with Keras.
+def write_out_of_fold(experts: Experts, trunk: keras.Model, path: Path) -> None:
+    """Writes what fits without the row say of it, for the search for wrong labels.
+
+    Columns: row, split, label, probabilities (in the order of labels.json).
+    """
+    scored = zip(embedded.SPLITS, experts.splits, experts.out_of_fold(trunk), strict=True)
+    tables = [
+        pa.table(
+            {
+                "row": np.asarray(split.rows),
+                "split": [name] * len(split.rows),
+                "label": np.asarray(split.labels),
+                "probabilities": list(probabilities),
+            }
+        )
+        for name, split, probabilities in scored
+        if probabilities is not None
+    ]
+    pq.write_table(pa.concat_tables(tables), path)
+
+
+def write_bundle(head: keras.Model, params: Params, source: TrainingData, output: Path) -> None:
+    """Exports the head, joins it to the encoders and writes the bundle, if they agree with Keras.
 
     Raises:
         ExportError: Keras and the export differ on validation rows.
     """
-    tokens = getattr(validation, tokens_of(params.text))[:PARITY_ROWS].astype(np.int32)
-    rows = {
-        "features": validation.features[:PARITY_ROWS, 0].astype(np.float32),
-        "has_image": np.asarray(validation.has_image[:PARITY_ROWS]),
-        "token_ids": tokens,
-        "has_text": tokens[:, 0] > 0,
-    }
-    exported = export.to_onnx(head, bundle.OUTPUT)
+    rows = source.head_inputs(source.splits[1], slice(PARITY_ROWS))
+    exported = export.to_onnx(head, bundle_format.OUTPUT)
     exported = onnx.ModelProto.FromString(exported.SerializeToString(deterministic=True))
     difference = export.check_parity(exported, rows, np.asarray(head(rows, training=False)))
-    logger.info("head: ONNX differs from Keras by %.1e on %d rows", difference, len(tokens))
-    backbone = onnx.load(data / embedded.BACKBONE)
-    tokenizer = (data / f"{tokens_of(params.text)}.json").read_text(encoding="utf-8")
-    meta = embedded.read_meta(data)
-    spec = bundle.InputSpec(
-        size=meta.size,
-        resampling=meta.resampling,
-        tokens=tokens.shape[1],
-        vocabulary=Tokenizer.from_str(tokenizer).get_vocab_size(),
+    logger.info("head: ONNX differs from Keras by %.1e on %d rows", difference, PARITY_ROWS)
+    model = export.merge(source.encoder(embedded.BACKBONE), exported, "features")
+    texts = {"token_ids": bundle_format.TextInput.of(bundle_format.TOKENIZER, source.tokenizer)}
+    tokenizers = {bundle_format.TOKENIZER: source.tokenizer.to_str()}
+    if source.meta.sentence.features:
+        model = export.merge(source.encoder(embedded.SENTENCE_ENCODER), model, "sentence")
+        tokenizer = source.sentence_tokenizer()
+        texts["sentence_ids"] = bundle_format.TextInput.of(
+            bundle_format.SENTENCE_TOKENIZER, tokenizer
+        )
+        tokenizers[bundle_format.SENTENCE_TOKENIZER] = tokenizer.to_str()
+    spec = bundle_format.InputSpec(
+        size=source.meta.size, resampling=source.meta.resampling, texts=texts
     )
-    model = export.merge(backbone, exported).SerializeToString(deterministic=True)
-    source = json.loads((data / embedded.SOURCE).read_text(encoding="utf-8"))
     parameters: dict[str, Any] = {
-        "image": meta.model_dump(exclude={"images"}),
+        "image": source.meta.model_dump(exclude={"images", "sentence"}),
+        "sentence": source.meta.sentence.model_dump(),
         **params.model_dump(mode="json"),
     }
-    labels = read_labels(data / embedded.LABELS)
-    bundle.write(output, model, tokenizer, labels, spec, source, parameters)
+    serialised = model.SerializeToString(deterministic=True)
+    bundle.write(output, serialised, tokenizers, source.labels, spec, source.source, parameters)
     opened = bundle.load(output)
     logger.info("bundle %s: %d labels", opened.version, len(opened.labels))
 

@@ -27,7 +27,7 @@ from tokenizers import Tokenizer
 from api import labels
 from api.archive import ImageArchive, image_name
 from api.inputs import decode_image, join_text
-from stages import embed, embedded
+from stages import embed, embedded, sentence_features
 from stages.backbones import ImageParams
 from stages.embedded import EmbeddedError, Shape, create_split, read_meta, read_split
 from stages.image_features import FeatureError, Row, Source, read_rows, write_features
@@ -51,6 +51,7 @@ PARAMS = {
         "views": VIEWS,
         "weights": "random",
     },
+    "sentence": {"encoder": "use_multilingual_v3", "tokens": 16},
     "tokens": {"characters": 48, "subwords": 12, "vocabulary": 300},
 }
 KINDS = photos.USABLE | photos.UNUSABLE
@@ -119,6 +120,35 @@ def output(catalogue: Path) -> Path:
 def broken(output: Path, tmp_path: Path) -> Path:
     """A copy of data/embedded to damage."""
     return Path(shutil.copytree(output, tmp_path / "embedded"))
+
+
+def test_sentence_features_are_those_of_the_encoder_that_is_served(output: Path) -> None:
+    split = embedded.read_split(output, "train")
+    tokenizer = Tokenizer.from_file(str(output / embedded.SENTENCE_TOKENS))
+    texts = pd.read_parquet(output.parent / "preprocessed/train.parquet")["text"].tolist()
+    session = ort.InferenceSession(
+        str(output / embedded.SENTENCE_ENCODER), providers=["CPUExecutionProvider"]
+    )
+    alone = [
+        session.run(["sentence"], {"sentence_ids": sentence_features.encode(tokenizer, [text])})[0]
+        for text in texts
+    ]
+    np.testing.assert_allclose(split.sentence, np.concatenate(alone), atol=2e-3)
+    assert embedded.read_meta(output).sentence.features == split.sentence.shape[1] > 0
+
+
+def test_rows_are_the_row_indices_of_x(output: Path) -> None:
+    table = pd.read_parquet(output.parent / "preprocessed/train.parquet")
+    np.testing.assert_array_equal(embedded.read_split(output, "train").rows, table["row"])
+
+
+def test_without_a_sentence_encoder_there_are_no_such_features(tmp_path: Path) -> None:
+    root = write_catalogue(tmp_path)
+    document = PARAMS | {"sentence": {"encoder": "none"}}
+    (root / "params.yaml").write_text(yaml.safe_dump(document))
+    output = run(root)
+    assert embedded.read_split(output, "train").sentence.shape[1] == 0
+    assert not (output / embedded.SENTENCE_ENCODER).exists()
 
 
 def pixels(kind: str) -> np.ndarray:

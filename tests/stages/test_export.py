@@ -67,6 +67,6 @@ def test_merging_feeds_the_features_of_one_to_the_other() -> None:
     backbone = export.to_onnx(
         keras.Model(pixels, layers.Dense(6)(layers.Rescaling(1 / 255)(pixels))), "features"
     )
-    merged = export.merge(backbone, export.to_onnx(head("x"), "probabilities"))
+    merged = export.merge(backbone, export.to_onnx(head("x"), "probabilities"), "features")
     assert [node.name for node in merged.graph.input] == ["pixels", "token_ids"]
     onnx.checker.check_model(merged, full_check=True)

@@ -6,6 +6,7 @@ import pytest
 from scipy.special import log_softmax
 
 from stages import fusion
+from stages.fusion import Branch
 
 GENERATOR = np.random.default_rng(0)
 LABELS = GENERATOR.integers(0, 4, 400)
@@ -52,12 +53,31 @@ def test_states(has_text: bool, has_image: bool, expected: list[int]) -> None:
 
 def test_a_missing_modality_has_no_say() -> None:
     """Text only gives the text's own ranking, whatever stands in the image's scores."""
-    layer = fusion.WeightedScores(trainable=False)
+    layer = fusion.WeightedScores(["text", "image"], trainable=False)
     layer.weights_by_state.assign(np.array([[2, 1], [3, 9], [9, 4]], np.float32))
     state = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1], [0, 0, 0]], np.float32)
     text, image = np.ones((4, 2), np.float32), np.full((4, 2), 10, np.float32)
     fused = np.asarray(layer([text, image, state]))
     np.testing.assert_allclose(fused[:, 0], [12, 3, 40, 0])
+
+
+def test_weighing_arrays_gives_what_the_layer_gives() -> None:
+    has_text, has_image = np.array([1, 1, 0, 0], bool), np.array([1, 0, 1, 0], bool)
+    layer = fusion.WeightedScores(["text", "text", "image"], trainable=False)
+    weights = fusion.presence(layer.modalities) * GENERATOR.random((3, 3)).astype(np.float32)
+    layer.weights_by_state.assign(weights)
+    scores = list(GENERATOR.normal(size=(3, 4, 5)).astype(np.float32))
+    expected = np.asarray(layer([*scores, np.asarray(fusion.states(has_text, has_image))]))
+    np.testing.assert_allclose(
+        fusion.weigh(scores, weights, has_text, has_image), expected, atol=1e-6
+    )
+
+
+def test_weights_by_state_are_those_of_the_branches_present() -> None:
+    scores = [SHARP, NOISE, SHARP]
+    weights = fusion.fit_weights_by_state(scores, ["text", "text", "image"], LABELS)
+    np.testing.assert_array_equal(weights == 0, [[0, 0, 0], [0, 0, 1], [1, 1, 0]])
+    assert weights[fusion.TEXT_ONLY, 0] > weights[fusion.TEXT_ONLY, 1]
 
 
 def test_modality_dropout_takes_one_of_two_and_never_the_only_one() -> None:
@@ -80,7 +100,11 @@ def test_concatenation_starts_from_the_weighted_scores() -> None:
     inputs = [keras.Input((3,)) for _ in range(3)]
     hidden = keras.layers.Dense(5)(inputs[0])
     params = fusion.ConcatenateParams(kind="concatenate", hidden=4, dropout=0.1)
-    fused = fusion.combine(params, (hidden, inputs[0]), (hidden, inputs[1]), inputs[2])
+    fused = fusion.combine(
+        params,
+        [Branch("text", hidden, inputs[0]), Branch("image", hidden, inputs[1])],
+        inputs[2],
+    )
     model = keras.Model(inputs, fused)
     text, image = GENERATOR.normal(size=(2, 6, 3)).astype(np.float32)
     state = np.eye(3, dtype=np.float32)[[0, 0, 1, 1, 2, 2]]

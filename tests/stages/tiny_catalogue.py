@@ -21,8 +21,9 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from api import bundle, labels
+from api import bundle, bundle_format, labels
 from api.archive import image_name
+from api.bundle_format import InputSpec, TextInput
 from api.inputs import join_text
 
 ROOT = Path(__file__).parents[2]
@@ -44,10 +45,12 @@ def write_bundle(path: Path, synthetic: bool = False, codes: tuple[int, ...] = (
     bundle.write(
         path,
         network(columns).SerializeToString(),
-        tokenizer().to_str(),
+        {bundle_format.TOKENIZER: tokenizer().to_str()},
         labels.ordered(codes),
-        bundle.InputSpec(
-            size=SIZE, resampling="bilinear", tokens=TOKENS, vocabulary=3 + len(WORDS)
+        InputSpec(
+            size=SIZE,
+            resampling="bilinear",
+            texts={"token_ids": TextInput.of(bundle_format.TOKENIZER, tokenizer())},
         ),
         {"source": "sample" if synthetic else "folder", "synthetic": synthetic},
         {},

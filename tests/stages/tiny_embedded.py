@@ -13,6 +13,7 @@ from stages import embedded, export, tokenization
 WORDS = {10: "livre roman", 40: "manette console", 1280: "jouet poupee", 2583: "piscine filtre"}
 CODES = sorted(WORDS)
 SIZE, FEATURES, CHARACTERS, SUBWORDS, VOCABULARY = 32, 16, 48, 12, 300
+SENTENCE = 24
 PARAMS = {
     "text": {
         "kind": "ngrams",
@@ -31,15 +32,18 @@ PARAMS = {
         "patience": 2,
         "class_weights": "balanced",
         "modality_dropout": 0.2,
+        "precision": "float32",
+        "devices": "one",
         "folds": 3,
         "image_regularisation": 1.0,
+        "sentence_regularisation": 1.0,
     },
 }
 CONV1D = {"kind": "conv1d", "embedding": 8, "filters": 8, "width": 3, "dropout": 0.1}
 LSTM = {"kind": "lstm", "embedding": 8, "units": 8, "dropout": 0.1}
 
 
-def write(path: Path, rows: int = 96, views: int = 2, seed: int = 0) -> Path:
+def write(path: Path, rows: int = 96, views: int = 2, seed: int = 0, sentence: bool = True) -> Path:
     """Writes train (`rows`) and validation (a third of them) and returns the folder."""
     generator = np.random.default_rng(seed)
     path.mkdir(parents=True)
@@ -50,9 +54,19 @@ def write(path: Path, rows: int = 96, views: int = 2, seed: int = 0) -> Path:
     }
     for name, tokenizer in tokenizers.items():
         (path / f"{name}.json").write_text(tokenizer.to_str())
+    encoder = sentence_encoder()
+    (path / embedded.SENTENCE_ENCODER).write_bytes(
+        export.to_onnx(encoder, "sentence").SerializeToString(deterministic=True)
+    )
+    (path / embedded.SENTENCE_TOKENS).write_text(tokenizers["subwords"].to_str())
     for name, (classes, joined) in texts.items():
         shape = embedded.Shape(
-            len(classes), views if name == "train" else 1, FEATURES, CHARACTERS, SUBWORDS
+            rows=len(classes),
+            views=views if name == "train" else 1,
+            features=FEATURES,
+            characters=CHARACTERS,
+            subwords=SUBWORDS,
+            sentence=SENTENCE if sentence else 0,
         )
         split = embedded.create_split(path, name, shape)
         split.labels[:] = classes
@@ -63,15 +77,37 @@ def write(path: Path, rows: int = 96, views: int = 2, seed: int = 0) -> Path:
         ]
         split.characters[:] = tokenization.encode(tokenizers["characters"], joined)
         split.subwords[:] = tokenization.encode(tokenizers["subwords"], joined)
+        split.rows[:] = np.arange(len(classes)) + (0 if name == "train" else rows)
+        if sentence:
+            split.sentence[:] = encoder.predict(np.asarray(split.subwords, np.int32), verbose=0)
     labels.write(labels.ordered(CODES), path / embedded.LABELS)
     source = {"source": "sample", "synthetic": True, "files": {}}
     (path / embedded.SOURCE).write_text(json.dumps(source))
     (path / embedded.BACKBONE).write_bytes(backbone().SerializeToString(deterministic=True))
     meta = embedded.Meta(
-        backbone="tiny", features=FEATURES, images={}, resampling="bilinear", size=SIZE, views=views
+        backbone="tiny",
+        features=FEATURES,
+        images={},
+        resampling="bilinear",
+        sentence=embedded.Sentence(
+            encoder="tiny" if sentence else "none",
+            tokens=SUBWORDS if sentence else 0,
+            features=SENTENCE if sentence else 0,
+        ),
+        size=SIZE,
+        views=views,
     )
     embedded.write_meta(path, meta)
     return path
+
+
+def sentence_encoder() -> keras.Model:
+    """Token ids to features of length 1: the mean of their embeddings."""
+    keras.utils.set_random_seed(4)
+    ids = keras.Input((SUBWORDS,), dtype="int32", name="sentence_ids")
+    x = keras.layers.Embedding(VOCABULARY, SENTENCE)(ids)
+    x = keras.layers.UnitNormalization()(keras.layers.GlobalAveragePooling1D()(x))
+    return keras.Model(ids, x)
 
 
 def backbone():
