@@ -26,6 +26,24 @@ def compared(figures: dict[str, Any]) -> str:
     return "\n".join([f"Held-out split, {figures['rows']} {note}:", *lines])
 
 
+def crossvalidated(runs: dict[str, dict[str, Any]]) -> str:
+    """A Markdown table: a row for each model, a column for each `make crossval` run.
+
+    Args:
+        runs: Figures by the name of the data.
+    """
+    models = [name for name, found in next(iter(runs.values())).items() if isinstance(found, dict)]
+    lines = ["| weighted F1 / macro F1 | " + " | ".join(runs) + " |", "|---" * (len(runs) + 1) + "|"]
+    for model in models:
+        cells = [
+            f"{found[model]['weighted_f1']:.3f} ± {found[model]['weighted_f1_std']:.3f} / "
+            f"{found[model]['macro_f1']:.3f}"
+            for found in runs.values()
+        ]
+        lines.append(f"| {model} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
 def listed(figures: dict[str, Any], prefix: str = "") -> list[str]:
     """Every other figure as `name value`."""
     lines = []

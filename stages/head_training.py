@@ -1,5 +1,6 @@
 """Training of the head that is served: experts, the trunk between them, calibration."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import keras
@@ -85,12 +86,12 @@ class Experts:
         self._feed("features", tuple(split.features for split in self.splits))
         self._feed("image_scores", self.image.scores(*self.splits))
 
-    def serve(self) -> ServedExperts:
-        """The experts to serve: they learn from validation rows too."""
+    def serve(self, splits: Sequence[Split]) -> ServedExperts:
+        """The experts as they are served, fitted on all rows of some splits."""
         return ServedExperts(
-            self.text.fit(self.splits) if self.text else None,
-            self.sentence.fit(self.splits) if self.sentence else None,
-            self.image.fit(self.splits),
+            self.text.fit(splits) if self.text else None,
+            self.sentence.fit(splits) if self.sentence else None,
+            self.image.fit(splits),
         )
 
     def out_of_fold(self, trunk: keras.Model) -> tuple[np.ndarray | None, np.ndarray]:
@@ -147,12 +148,19 @@ def _trunk(params: HeadParams, sizes: Sizes) -> keras.Model:
     return heads.trunk(params.text, params.fusion, sizes, training.modality_dropout, training.seed)
 
 
-def finish(trunk: keras.Model, experts: Experts) -> keras.Model:
-    """Calibrates on validation rows, then gives the head to serve."""
+def finish(trunk: keras.Model, experts: Experts, unseen: bool = False) -> keras.Model:
+    """Calibrates on validation rows, then gives the head to serve.
+
+    Args:
+        trunk: Trained.
+        experts: Those it was trained between.
+        unseen: Whether validation rows stay unseen, so that the head can be judged on them. What
+            is served has learnt from them too: what is left to choose is chosen.
+    """
     fitted = calibration.fit(trunk, experts.inputs[1], experts.splits[1].labels)
     calibration.set_shares(trunk, fitted.shares)
-    # What is left to choose is chosen: the experts to serve learn from validation rows too.
-    return heads.serve(trunk, experts.sizes, experts.serve(), fitted.scales)
+    splits = experts.splits[:1] if unseen else experts.splits
+    return heads.serve(trunk, experts.sizes, experts.serve(splits), fitted.scales)
 
 
 def _masks(split: Split, tokens: str) -> Inputs:

@@ -42,7 +42,7 @@ def reasons(
         for split, row, code in same[:TWINS]
     ]
     if len(same) > TWINS:
-        found.append(f"So do {len(same) - TWINS} more rows have the same title and another label.")
+        found.append(f"{len(same) - TWINS} more rows have the same title and another label.")
     return found
 
 
@@ -53,7 +53,8 @@ def _alone(scored: Mapping[Hashable, Any], suggested: int, name: str) -> list[st
         for modality in ("text", "image")
         if scored[f"has_{modality}"] and scored[f"predicted_{modality}"] == suggested
     ]
+    if not agreeing:
+        return []
     said = " and ".join(f"the {modality} alone" for modality in agreeing)
-    return [f"{said[0].upper()}{said[1:]} also {'say' if agreeing[1:] else 'says'} {name}."] * bool(
-        agreeing
-    )
+    verb = "say" if len(agreeing) > 1 else "says"
+    return [f"{said[0].upper()}{said[1:]} also {verb} {name}."]

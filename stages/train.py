@@ -1,6 +1,8 @@
 """Stage `train`: linear experts, the trunk between them, and the bundle they are served as."""
 
 import logging
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,8 @@ from api import bundle, bundle_format
 from stages import embedded, export, logs, tracking
 from stages.head_training import Experts, HeadParams, finish, train_trunk
 from stages.params import load
+from stages.quantise import ExportParams, Outcome
+from stages.shipped_backbone import Photos, ship
 from stages.training_data import TrainingData
 
 logger = logging.getLogger(__name__)
@@ -27,9 +31,14 @@ OUT_OF_FOLD = "out_of_fold.parquet"
 class Params(HeadParams):
     """The sections that this stage reads."""
 
+    export: ExportParams
 
-def main(data: Path, output: Path, metrics: Path) -> None:
-    """Reads data/embedded; writes the bundle, then curves and figures, then tells MLflow."""
+
+def main(data: Path, preprocessed: Path, images: Path, output: Path, metrics: Path) -> None:
+    """Reads data/embedded; writes the bundle, then curves and figures, then tells MLflow.
+
+    Images are read only to quantise the backbone.
+    """
     params = load(Params)
     keras.utils.set_random_seed(params.training.seed)
     tf.config.experimental.enable_op_determinism()
@@ -39,7 +48,15 @@ def main(data: Path, output: Path, metrics: Path) -> None:
         experts = Experts(params, source.tokenizer, source.splits, source.sizes)
         trunk = train_trunk(experts, live)
         write_out_of_fold(experts, trunk, metrics / OUT_OF_FOLD)
-        write_bundle(finish(trunk, experts), params, source, output)
+        backbone, outcome = ship(
+            params.export,
+            source.encoder(embedded.BACKBONE),
+            Photos(images, preprocessed, source.meta.size, source.meta.resampling),
+            np.asarray(source.splits[1].labels),
+            lambda: partial(classify, finish(trunk, experts, unseen=True), source),
+        )
+        log_outcome(live, outcome)
+        write_bundle(finish(trunk, experts), backbone, outcome, params, source, output)
         figures = dict(live.summary)
     tracking.record(params.model_dump(mode="json"), figures, output, model_type(params))
 
@@ -70,7 +87,30 @@ def write_out_of_fold(experts: Experts, trunk: keras.Model, path: Path) -> None:
     pq.write_table(pa.concat_tables(tables), path)
 
 
-def write_bundle(head: keras.Model, params: Params, source: TrainingData, output: Path) -> None:
+def classify(
+    head: keras.Model, source: TrainingData, rows: np.ndarray, features: np.ndarray
+) -> np.ndarray:
+    """Probabilities, float32 (N, C), of some validation rows, were these their image features."""
+    inputs = source.head_inputs(source.splits[1], rows)
+    return np.asarray(head(inputs | {"features": features}, training=False))
+
+
+def log_outcome(live: Live, outcome: Outcome) -> None:
+    """Which precision is shipped, and what was compared for it."""
+    live.summary["int8"] = int(outcome.precision == "int8")
+    if outcome.macro_f1_fp32 is not None and outcome.macro_f1_int8 is not None:
+        live.summary["gate_macro_f1_fp32"] = outcome.macro_f1_fp32
+        live.summary["gate_macro_f1_int8"] = outcome.macro_f1_int8
+
+
+def write_bundle(
+    head: keras.Model,
+    backbone: onnx.ModelProto,
+    outcome: Outcome,
+    params: Params,
+    source: TrainingData,
+    output: Path,
+) -> None:
     """Exports the head, joins it to the encoders and writes the bundle, if they agree with Keras.
 
     Raises:
@@ -81,7 +121,7 @@ def write_bundle(head: keras.Model, params: Params, source: TrainingData, output
     exported = onnx.ModelProto.FromString(exported.SerializeToString(deterministic=True))
     difference = export.check_parity(exported, rows, np.asarray(head(rows, training=False)))
     logger.info("head: ONNX differs from Keras by %.1e on %d rows", difference, PARITY_ROWS)
-    model = export.merge(source.encoder(embedded.BACKBONE), exported, "features")
+    model = export.merge(backbone, exported, "features")
     texts = {"token_ids": bundle_format.TextInput.of(bundle_format.TOKENIZER, source.tokenizer)}
     tokenizers = {bundle_format.TOKENIZER: source.tokenizer.to_str()}
     if source.meta.sentence.features:
@@ -98,6 +138,7 @@ def write_bundle(head: keras.Model, params: Params, source: TrainingData, output
         "image": source.meta.model_dump(exclude={"images", "sentence"}),
         "sentence": source.meta.sentence.model_dump(),
         **params.model_dump(mode="json"),
+        "shipped": asdict(outcome),
     }
     serialised = model.SerializeToString(deterministic=True)
     bundle.write(output, serialised, tokenizers, source.labels, spec, source.source, parameters)

@@ -23,7 +23,7 @@ from stages.head_training import Experts, HeadParams, finish, train_trunk
 from stages.training_data import TrainingData
 from tests.stages import tiny_embedded
 precision, devices, folder = sys.argv[1:]
-document = tiny_embedded.PARAMS
+document = tiny_embedded.HEAD
 document["training"] |= {"precision": precision, "devices": devices, "epochs": 6, "patience": 6}
 document["text"] = tiny_embedded.CONV1D
 params = HeadParams.model_validate(document)

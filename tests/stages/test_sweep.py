@@ -64,7 +64,7 @@ def test_a_space_that_is_no_yaml_is_named(project: Path) -> None:
 
 
 def test_a_value_out_of_bounds_is_refused() -> None:
-    params = sweep.HeadParams.model_validate(tiny_embedded.PARAMS)
+    params = sweep.HeadParams.model_validate(tiny_embedded.HEAD)
     with pytest.raises(SweepError, match="less than 1"):
         sweep.changed(params, {"fusion.dropout": 1.5})
 

@@ -4,20 +4,25 @@ import json
 import os
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
 from pydantic import ValidationError
 
 from api import bundle
+from api.archive import image_name
 from api.bundle import Product
 from stages.params import ParamsError, load
 from stages.train import Params
+from tests.api import photos
 from tests.stages import tiny_embedded
 
 ROOT = Path(__file__).parents[2]
+IMAGES = ("preprocessed", "images.zip")  # read for int8 alone
 
 pytestmark = pytest.mark.slow
 
@@ -25,7 +30,15 @@ pytestmark = pytest.mark.slow
 def train(folder: Path, data: Path, **sections: dict) -> subprocess.CompletedProcess:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "params.yaml").write_text(yaml.safe_dump(tiny_embedded.PARAMS | sections))
-    command = [sys.executable, "-m", "stages.train", data, "models/bundle", "metrics/train"]
+    command = [
+        sys.executable,
+        "-m",
+        "stages.train",
+        data,
+        *IMAGES,
+        "models/bundle",
+        "metrics/train",
+    ]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     environment |= {"MLFLOW_TRACKING_URI": f"sqlite:///{folder / 'mlflow.db'}"}
     environment |= {"MLFLOW_ARTIFACT_ROOT": str(folder / "mlruns")}
@@ -117,10 +130,54 @@ def test_every_branch_trains_and_is_served(
     assert accuracy(tmp_path) >= 0.75
 
 
+def test_a_backbone_that_cant_be_int8_stays_fp32_and_says_so(data: Path, tmp_path: Path) -> None:
+    """It has a single convolution, which is left in float anyway."""
+    names = [image_name(position, 1) for position in range(32)]
+    with zipfile.ZipFile(tmp_path / "images.zip", "w") as archive:
+        for name in names:
+            archive.writestr(name, photos.packed(photos.BASE, "JPEG"))
+    (tmp_path / "preprocessed").mkdir()
+    for split in ("train", "validation"):
+        table = pd.DataFrame({"row": range(32), "image": names})
+        table.to_parquet(tmp_path / f"preprocessed/{split}.parquet", index=False)
+    done = train(tmp_path, data, export=tiny_embedded.EXPORT | {"precision": "int8"})
+    assert done.returncode == 0, done.stderr
+    assert "stays in fp32: the backbone has 1 convolutions" in done.stderr
+    meta = bundle.load(tmp_path / "models/bundle").meta
+    assert meta.parameters["export"]["precision"] == "int8"
+    assert meta.parameters["shipped"]["precision"] == "fp32"
+    assert json.loads((tmp_path / "metrics/train/metrics.json").read_text())["int8"] == 0
+
+
+def test_out_of_fold_probabilities_are_written(trained: Path) -> None:
+    """A row each of train and validation, most of them right, none of them certain by heart."""
+    table = pd.read_parquet(trained / "metrics/train/out_of_fold.parquet")
+    assert table["split"].value_counts().to_dict() == {"train": 96, "validation": 32}
+    assert table["row"].is_unique
+    scores = np.stack(table["probabilities"])
+    np.testing.assert_allclose(scores.sum(axis=1), 1, atol=1e-5)
+    assert (scores.argmax(axis=1) == table["label"]).mean() > 0.8
+
+
+def test_without_a_sentence_encoder_the_bundle_reads_no_second_encoding(tmp_path: Path) -> None:
+    data = tiny_embedded.write(tmp_path / "data", sentence=False)
+    done = train(tmp_path, data)
+    assert done.returncode == 0, done.stderr
+    assert set(bundle.load(tmp_path / "models/bundle").meta.input.texts) == {"token_ids"}
+
+
 def test_a_dead_tracking_server_is_a_warning(data: Path, tmp_path: Path) -> None:
     """The bundle is on disk, the exit code is 0, the log says what was not recorded."""
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(tiny_embedded.PARAMS))
-    command = [sys.executable, "-m", "stages.train", data, "models/bundle", "metrics/train"]
+    command = [
+        sys.executable,
+        "-m",
+        "stages.train",
+        data,
+        *IMAGES,
+        "models/bundle",
+        "metrics/train",
+    ]
     environment = os.environ | {
         "PYTHONPATH": str(ROOT),
         "MLFLOW_TRACKING_URI": "http://127.0.0.1:9",

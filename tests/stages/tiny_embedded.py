@@ -39,6 +39,9 @@ PARAMS = {
         "sentence_regularisation": 1.0,
     },
 }
+EXPORT = {"precision": "fp32", "calibration_images": 8, "gate_images": 8, "max_f1_drop": 0.005}
+HEAD = dict(PARAMS)  # the sections that heads are made of
+PARAMS["export"] = EXPORT
 CONV1D = {"kind": "conv1d", "embedding": 8, "filters": 8, "width": 3, "dropout": 0.1}
 LSTM = {"kind": "lstm", "embedding": 8, "units": 8, "dropout": 0.1}
 
