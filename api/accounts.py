@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import RowMapping, insert, select, update
+from sqlalchemy import RowMapping, bindparam, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from api.database import Database
@@ -22,6 +22,12 @@ SCOPES = {
 }
 """What a token may allow, with the words that the API's documentation shows."""
 NAME = re.compile(r"[a-z0-9][a-z0-9._@-]{0,63}")
+
+ACCOUNTS = select(
+    UserRow.name, UserRow.password_hash, UserRow.scopes, UserRow.disabled, UserRow.version
+)
+BY_NAME = ACCOUNTS.where(UserRow.name == bindparam("wanted"))
+"""Made once: each request looks its user up."""
 
 
 class AccountError(ProductCodeError):
@@ -70,16 +76,15 @@ class Accounts:
 
     def get(self, name: str) -> Account | None:
         """The account of that name, whether disabled or not."""
-        query = select(*UserRow.__table__.columns).where(UserRow.name == name)
         with self._database.reading("reading a user") as connection:
-            row = connection.execute(query).mappings().one_or_none()
+            row = connection.execute(BY_NAME, {"wanted": name}).mappings().one_or_none()
         return _account(row) if row else None
 
     def all(self) -> list[Account]:
         """Every account, by name."""
-        query = select(*UserRow.__table__.columns).order_by(UserRow.name)
         with self._database.reading("listing users") as connection:
-            return [_account(row) for row in connection.execute(query).mappings()]
+            rows = connection.execute(ACCOUNTS.order_by(UserRow.name)).mappings()
+            return [_account(row) for row in rows]
 
     def disable(self, name: str) -> None:
         """Refuses new tokens, and every token given before, from the next request on.

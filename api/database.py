@@ -122,7 +122,8 @@ def _checked(url: str) -> URL:
     except (ArgumentError, ValueError):
         # Its message holds the whole text, password included.
         raise StoreError(
-            "database_url is no URL: write sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME"
+            "database_url is no URL: write sqlite:///FILE or "
+            "postgresql://USER:PASSWORD@HOST/NAME"  # pragma: allowlist secret
         ) from None
     if parsed.drivername in {"postgres", "postgresql", "postgresql+psycopg"}:
         return parsed.set(drivername="postgresql+psycopg")

@@ -45,7 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     helps = {
         "add": "makes an account, with the password it asks for",
-        "passwd": "sets another password; tokens of before stop working",
+        "passwd": "sets another password; old tokens stop working",  # pragma: allowlist secret
         "disable": "refuses the user and all tokens given, at once",
         "enable": "lets a disabled user ask for tokens again",
     }

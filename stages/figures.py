@@ -33,7 +33,10 @@ def crossvalidated(runs: dict[str, dict[str, Any]]) -> str:
         runs: Figures by the name of the data.
     """
     models = [name for name, found in next(iter(runs.values())).items() if isinstance(found, dict)]
-    lines = ["| weighted F1 / macro F1 | " + " | ".join(runs) + " |", "|---" * (len(runs) + 1) + "|"]
+    lines = [
+        "| weighted F1 / macro F1 | " + " | ".join(runs) + " |",
+        "|---" * (len(runs) + 1) + "|",
+    ]
     for model in models:
         cells = [
             f"{found[model]['weighted_f1']:.3f} ± {found[model]['weighted_f1_std']:.3f} / "

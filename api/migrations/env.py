@@ -7,8 +7,6 @@ from api.tables import Base
 context.configure(
     connection=context.config.attributes["connection"],
     target_metadata=Base.metadata,
-    # SQLite undoes DDL as well, if a transaction was begun: Alembic trusts only PostgreSQL to.
-    transactional_ddl=True,
     # SQLite can't alter a column: Alembic then makes the table anew.
     render_as_batch=True,
 )

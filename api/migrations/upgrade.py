@@ -1,5 +1,6 @@
 """Brings a database to the newest revision, once, however many workers start together."""
 
+import threading
 from pathlib import Path
 
 from alembic import command
@@ -11,6 +12,9 @@ from api.store_errors import StoreError
 
 LOCK = 4_210_820_260
 """PostgreSQL's advisory lock of migrations: any number that nobody else takes."""
+
+_ALONE = threading.Lock()
+"""Alembic's context is one for the process, whatever its databases."""
 
 
 def to_head(connection: Connection) -> None:
@@ -26,7 +30,8 @@ def to_head(connection: Connection) -> None:
         connection.execute(text("SET LOCAL lock_timeout = 0"))
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
     try:
-        command.upgrade(configuration(connection), "head")
+        with _ALONE:
+            command.upgrade(configuration(connection), "head")
     except CommandError as error:
         raise StoreError(
             f"the database is of a newer version ({error}): run that version"

@@ -8,7 +8,7 @@ import threading
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -201,14 +201,41 @@ def test_threads_share_a_store(store: Store) -> None:
     assert store.counts().predictions == 100
 
 
+OPENING = """
+import sys
+from api.migrations import upgrade
+from api.store import PredictionRecord, Store
+store = Store(sys.argv[1])
+print("ready", flush=True)
+sys.stdin.readline()
+store.open()
+store.add_prediction(PredictionRecord(sys.argv[2], "bob", 10, 0.5, "v"))
+"""
+
+
 def test_workers_open_a_new_database_together(url: str) -> None:
-    with ThreadPoolExecutor(8) as threads:
-        stores = list(threads.map(_opened, [url] * 8))
-    for number, opened in enumerate(stores):
-        opened.add_prediction(made(number))
-    assert stores[0].counts().predictions == 8
-    for opened in stores:
-        opened.close()
+    with ExitStack() as stack:
+        workers = [
+            stack.enter_context(
+                subprocess.Popen(
+                    [sys.executable, "-c", OPENING, url, f"r{number}"],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                )
+            )
+            for number in range(4)
+        ]
+        for worker in workers:
+            assert worker.stdout
+            assert worker.stdout.readline() == b"ready\n"
+        for worker in workers:
+            assert worker.stdin
+            worker.stdin.write(b"go\n")
+            worker.stdin.flush()
+    assert [worker.returncode for worker in workers] == [0] * 4
+    store = _opened(url)
+    assert store.counts().predictions == 4
+    store.close()
 
 
 def _opened(url: str) -> Store:
@@ -397,6 +424,14 @@ def test_the_file_is_durable_and_its_owners_alone(file: Path, lite: Store) -> No
             for name in ("journal_mode", "synchronous", "foreign_keys")
         ]
     assert pragmas == ["wal", 2, 1]
+
+
+def test_syncing_may_be_left_to_the_operating_system(file: Path) -> None:
+    store = Store(f"sqlite:///{file}", synchronous="NORMAL")
+    store.open()
+    with store.database.reading("pragma") as connection:
+        assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 1
+    store.close()
 
 
 def test_a_file_of_something_else_is_refused(tmp_path: Path) -> None:
