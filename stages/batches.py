@@ -71,6 +71,8 @@ class Batches(keras.utils.PyDataset):
         )
         if taken.dtype == np.float16:
             return taken.astype(np.float32)
+        if taken.dtype == np.bool_:  # Keras adds a batch up over devices, and bools can't be
+            return taken.astype(np.int8)
         return taken.astype(np.int32) if taken.dtype == np.uint16 else taken
 
 

@@ -82,7 +82,7 @@ class WeightedScores(layers.Layer):
     """
 
     def __init__(self, modalities: Sequence[str], trainable: bool) -> None:
-        super().__init__(name="weighted_scores", trainable=trainable)
+        super().__init__(name="weighted_scores", trainable=trainable, dtype="float32")
         self.modalities = tuple(modalities)
         self.present = presence(modalities)
         self.weights_by_state = self.add_weight(
@@ -106,7 +106,7 @@ class Present(layers.Layer):
     """
 
     def __init__(self, modalities: Sequence[str]) -> None:
-        super().__init__(name="present", trainable=False)
+        super().__init__(name="present", trainable=False, dtype="float32")
         self.present = presence(modalities)
 
     def call(self, inputs: list[keras.KerasTensor]) -> keras.KerasTensor:
@@ -123,7 +123,7 @@ class Gate(layers.Layer):
     """Lets through a share of the correction, another one for each state; fitted, not trained."""
 
     def __init__(self) -> None:
-        super().__init__(name="correction_gate", trainable=False)
+        super().__init__(name="correction_gate", trainable=False, dtype="float32")
         self.share = self.add_weight(shape=(len(STATES),), initializer="ones", name="share")
 
     def call(self, inputs: list[keras.KerasTensor]) -> keras.KerasTensor:
@@ -176,7 +176,7 @@ def combine(
     correction = layers.Dense(
         scores.shape[1], kernel_initializer="zeros", name="fusion_correction"
     )(hidden)
-    return layers.Add()([scores, Gate()([correction, state])])
+    return layers.Add(dtype="float32")([scores, Gate()([correction, state])])
 
 
 def fit_weights(scores: Sequence[np.ndarray], labels: np.ndarray) -> np.ndarray:

@@ -39,6 +39,9 @@ class ServedExperts:
 class SignedRoot(layers.Layer):
     """Square root of features, sign kept, then rows of length 1: evens out their scales."""
 
+    def __init__(self) -> None:
+        super().__init__(trainable=False, dtype="float32")
+
     def call(self, features: keras.KerasTensor) -> keras.KerasTensor:
         """float32 (N, D) to float32 (N, D)."""
         rooted = ops.sign(features) * ops.sqrt(ops.abs(features))

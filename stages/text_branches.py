@@ -93,6 +93,9 @@ def _read(
 class MeanOverTokens(layers.Layer):
     """Mean of states (N, L, D) over the positions whose token id isn't padding."""
 
+    def __init__(self) -> None:
+        super().__init__(dtype="float32")
+
     def call(self, inputs: list[keras.KerasTensor]) -> keras.KerasTensor:
         """Returns float32 (N, D)."""
         states, token_ids = inputs
