@@ -86,7 +86,9 @@ def test_the_token_made_by_hand_is_read() -> None:
         {"ver": "new"},
         *({name: None} for name in ("exp", "iat", "sub", "jti", "iss", "aud")),
     ],
-    ids=str,
+    ids=lambda changed: "-".join(
+        f"{name}-{type(value).__name__}" for name, value in changed.items()
+    ),
 )
 def test_wrong_or_missing_claims_are_refused(changed: dict[str, Any]) -> None:
     with pytest.raises(TokenError):
