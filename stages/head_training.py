@@ -10,7 +10,7 @@ from pydantic import Field
 from scipy.special import softmax
 from tokenizers import Tokenizer
 
-from stages import accelerators, calibration, fusion, heads
+from stages import accelerators, calibration, fusion, heads, ngrams
 from stages.batches import Inputs
 from stages.embedded import Split
 from stages.experts import FoldParams
@@ -18,6 +18,7 @@ from stages.feature_expert import FeatureExpert, ImageExpert, SentenceExpert
 from stages.fitting import Fit, FittingParams, branch_scores
 from stages.fusion import FusionParams
 from stages.heads import ServedExperts, Sizes
+from stages.ngrams import NgramHash, WordHash
 from stages.params import Frozen
 from stages.text_branches import NgramsParams, TextParams, tokens_of
 from stages.text_expert import TextExpert
@@ -61,6 +62,7 @@ class Experts:
     splits: Splits
     sizes: Sizes
     text: TextExpert | None = field(init=False, default=None)
+    words: TextExpert | None = field(init=False, default=None)
     sentence: FeatureExpert | None = field(init=False, default=None)
     image: FeatureExpert = field(init=False)
     inputs: list[Inputs] = field(init=False)
@@ -72,9 +74,13 @@ class Experts:
         folds = FoldParams(training.folds, training.seed, weights)
         self.inputs = [_masks(split, tokens_of(self.params.text)) for split in self.splits]
         if isinstance(self.params.text, NgramsParams):
-            vocabulary = self.tokenizer.get_vocab()
-            self.text = TextExpert(self.params.text, folds, vocabulary, classes)
+            letters, c = ngrams.letters(self.tokenizer.get_vocab()), self.params.text.regularisation
+            hashing = NgramHash(letters, self.params.text.orders)
+            self.text = TextExpert(hashing, c, folds, classes)
             self._feed("text", self.text.scores(*self.splits))
+            if self.params.text.words:
+                self.words = TextExpert(WordHash(letters), c, folds, classes)
+                self._feed("word_scores", self.words.scores(*self.splits))
         else:
             self._feed("text", tuple(split.subwords for split in self.splits))
         if self.sizes.sentence:
@@ -90,6 +96,7 @@ class Experts:
         """The experts as they are served, fitted on all rows of some splits."""
         return ServedExperts(
             self.text.fit(splits) if self.text else None,
+            self.words.fit(splits) if self.words else None,
             self.sentence.fit(splits) if self.sentence else None,
             self.image.fit(splits),
         )

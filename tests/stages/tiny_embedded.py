@@ -18,6 +18,7 @@ PARAMS = {
     "text": {
         "kind": "ngrams",
         "orders": [3, 4],
+        "words": True,
         "regularisation": 1.0,
         "hidden": 8,
         "dropout": 0.1,
