@@ -150,13 +150,14 @@ class NgramLinear(layers.Layer):
     """A linear model over the TF-IDF vector: buckets in, one score a class out.
 
     Args:
+        name: Of the layer.
         idf: float32 (BUCKETS,); 0 for buckets no training text has.
         weights: float32 (BUCKETS, classes); kept as float16, with the idf multiplied in.
         bias: float32 (classes,).
     """
 
-    def __init__(self, idf: np.ndarray, weights: np.ndarray, bias: np.ndarray) -> None:
-        super().__init__(trainable=False)
+    def __init__(self, name: str, idf: np.ndarray, weights: np.ndarray, bias: np.ndarray) -> None:
+        super().__init__(name=name, trainable=False)
         self.squared_idf = np.square(idf, dtype=np.float32)
         self.table = (idf[:, None] * weights).astype(np.float16)
         self.bias = bias.astype(np.float32)

@@ -50,7 +50,7 @@ def test_the_graph_scores_as_the_matrix_does(texts: list[str]) -> None:
     weights[used] = generator.normal(size=(used.size, 3))
     bias = np.array([0.5, -1, 2], np.float32)
     expected = ngrams.weigh(counts, idf) @ weights + bias
-    layer = ngrams.NgramLinear(idf, weights, bias)
+    layer = ngrams.NgramLinear("linear", idf, weights, bias)
     scores = np.asarray(layer(HASHING(ids.astype(np.int32))))
     np.testing.assert_allclose(scores, expected, atol=5e-3)  # the table holds 16-bit floats
 
