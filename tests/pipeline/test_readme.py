@@ -5,7 +5,7 @@ from pathlib import Path
 
 import yaml
 
-from stages.figures import COMPARED, compared, tables
+from stages.figures import COMPARED, compared, crossvalidated, tables
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -19,6 +19,14 @@ def test_it_opens_with_the_two_commands() -> None:
 
 def test_its_table_is_the_committed_runs() -> None:
     assert compared(tables(ROOT / COMPARED)) in README
+
+
+def test_its_table_of_folds_is_the_committed_cross_validation() -> None:
+    runs = [tables(path) for path in (ROOT / "metrics/crossval").glob("*/metrics.json")]
+    runs.sort(key=lambda found: (found["synthetic"], found["rows"]))
+    kinds = [f"{'SYNTHETIC' if found['synthetic'] else 'real'} products" for found in runs]
+    names = [f"{found['rows']:,} {kind}" for found, kind in zip(runs, kinds, strict=True)]
+    assert crossvalidated(dict(zip(names, runs, strict=True))) in README
 
 
 def test_every_make_target_it_names_exists() -> None:
