@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from api.settings import Settings, SettingsError
+from api.settings import PREFIX, Settings, SettingsError
 from tests.api.service import SECRET
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(autouse=True)
@@ -64,3 +66,15 @@ def test_empty_variables_are_as_good_as_none(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("API_LOG_DIR", "none")
     read = Settings.load()
     assert (read.queue_size, read.log_dir) == (64, None)
+
+
+def test_the_example_lists_every_setting_with_its_default() -> None:
+    """`.env.example` can't fall behind; a line with no value leaves the default."""
+    lines = (ROOT / ".env.example").read_text().splitlines()
+    pairs = (line.split("=", 1) for line in lines if line.startswith(PREFIX))
+    listed = {name.removeprefix(PREFIX).lower(): value for name, value in pairs}
+    assert listed.keys() == Settings.model_fields.keys()
+    default = Settings.load()
+    for name, value in listed.items():
+        if value:
+            assert getattr(Settings.load(**{name: value}), name) == getattr(default, name), name
