@@ -58,7 +58,9 @@ format: $(READY) ## Formats and mends what can be mended
 serve: $(READY) ## Serves models/bundle on 127.0.0.1:8000, with a first account; PORT=8001 for another
 	$(BIN)/python -m api.serve --port $(or $(PORT),8000)
 
-bench: $(READY) ## Measures memory, time and speed of the pipeline at 2,000 and 20,000 products
+bench: $(READY) ## Measures the service, batches, epochs, and the pipeline at 2,000 and 20,000 products
+	$(BIN)/python -m tests.bench.service
+	$(BIN)/python -m tests.bench.batch
 	$(BIN)/python -m tests.bench.epochs
 	$(BIN)/python -m tests.bench.scale $(ARGS)
 
@@ -72,5 +74,6 @@ lock: $(READY) ## Resolves requirements/*.in again into hash locks
 	for name in $(LOCKS); do \
 	  $(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-header --no-emit-index-url \
 	    --python-version 3.11 $$(test $$name = dev || test $$name = uv || echo "-c requirements/dev.txt") \
+	    $$(test $$name = api && echo "--excludes requirements/api.excludes") \
 	    requirements/$$name.in -o requirements/$$name.txt || exit 1; \
 	done

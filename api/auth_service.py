@@ -5,7 +5,6 @@ that takes its tokens; each checks them by itself.
 """
 
 import asyncio
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated
@@ -18,10 +17,10 @@ from api.body_limits import BodyLimits, Limit
 from api.errors import ProductCodeError
 from api.metrics import Metrics
 from api.passwords import ROUNDS
+from api.refusal import Brief, refuse
 from api.request_log import RequestLog
 from api.schemas import Status
 from api.settings import Settings
-from api.startup import Brief
 from api.store import Store
 
 RUNNING = "L'API d'authentification fonctionne correctement"
@@ -38,7 +37,7 @@ def create_app(settings: Settings, rounds: int = ROUNDS) -> FastAPI:
     """
     app = FastAPI(title="Authentification", version="1", lifespan=_lifespan, redirect_slashes=False)
     app.state.settings = settings
-    app.state.store = Store(settings.database_url)
+    app.state.store = Store(settings.database_url, synchronous=settings.sqlite_synchronous)
     app.add_middleware(BodyLimits, default=FORM, paths={})
     problems.install(app)
     measures = Metrics()
@@ -90,4 +89,4 @@ def __getattr__(name: str) -> FastAPI:
     try:
         return create_app(Settings.load())
     except ProductCodeError as error:
-        sys.exit(f"ERROR: {error}")
+        refuse(error)

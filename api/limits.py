@@ -19,7 +19,7 @@ from limits.errors import ConfigurationError, StorageError
 from slowapi import Limiter
 from slowapi.errors import RateLimitExceeded
 
-from api import addresses
+from api import addresses, local_counts
 from api.errors import ProductCodeError
 from api.problems import Problem
 from api.settings import Settings
@@ -124,7 +124,7 @@ def _limiter(storage: str, key: Callable[[Request], str]) -> Limiter:
     try:
         return Limiter(
             key_func=key,
-            storage_uri=storage,
+            storage_uri=local_counts.URI if local else storage,
             storage_options={} if local else _patience(),
             in_memory_fallback_enabled=not local,
         )

@@ -19,6 +19,7 @@ from api import (
     service,
     startup,
 )
+from api.batches import route as batches
 from api.body_limits import BodyLimits, Limit
 from api.errors import ProductCodeError
 from api.metrics import Metrics
@@ -67,7 +68,8 @@ def _assemble(settings: Settings) -> FastAPI:
 def _add_middlewares(app: FastAPI, settings: Settings) -> None:
     """The first is the innermost."""
     one = Limit(settings.max_body_bytes, settings.body_seconds)
-    many = Limit(settings.max_batch_bytes + settings.max_archive_bytes, settings.batch_seconds)
+    files = settings.max_batch_bytes + settings.max_archive_bytes
+    many = Limit(files + FORM.size, settings.batch_seconds)
     paths = {"/predict": one, "/predict_code": one, "/predict/batch": many}
     app.add_middleware(BodyLimits, default=FORM, paths=paths)
     problems.install(app)
@@ -92,5 +94,6 @@ def _add_routes(app: FastAPI, settings: Settings) -> None:
     auth.install(app, settings, app.state.store)
     app.include_router(service.router)
     app.include_router(predict.router)
+    batches.install(app, settings)
     app.include_router(feedback.router)
     openapi.install(app)

@@ -1,10 +1,10 @@
 """What Prometheus reads at /metrics: requests, predictions, and how long they wait and take.
 
-With several workers set PROMETHEUS_MULTIPROC_DIR to a directory that is emptied between runs.
+With several workers set PROMETHEUS_MULTIPROC_DIR to a folder of this service alone; see
+`api.metrics_folder`.
 """
 
 import os
-import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,10 +16,11 @@ from prometheus_client import (
     Gauge,
     Histogram,
     ProcessCollector,
-    multiprocess,
 )
 from prometheus_fastapi_instrumentator import Instrumentator
 from prometheus_fastapi_instrumentator.metrics import Info, default
+
+from api.metrics_folder import open_folder
 
 CHAMPION = "champion"
 """The variant of a service that compares none."""
@@ -34,8 +35,7 @@ class Metrics:
     def __init__(self) -> None:
         self.shared = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
         if self.shared:
-            Path(self.shared).mkdir(parents=True, exist_ok=True)
-            forget_dead_workers(Path(self.shared))
+            open_folder(Path(self.shared))
         self.registry = CollectorRegistry()
         self._counters()
         self._durations()
@@ -132,11 +132,3 @@ def _with_known_methods(measure: Callable[[Info], None]) -> Callable[[Info], Non
         measure(info)
 
     return measured
-
-
-def forget_dead_workers(folder: Path) -> None:
-    """Removes the gauges of processes that ended without doing so, such as killed ones."""
-    for file in folder.glob("gauge_live*_*.db"):
-        found = re.fullmatch(r"gauge_live[a-z]+_(\d+)\.db", file.name)
-        if found and not Path(f"/proc/{found[1]}").exists():
-            multiprocess.mark_process_dead(int(found[1]), str(folder))  # type: ignore[no-untyped-call]

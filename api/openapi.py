@@ -1,11 +1,13 @@
 """The OpenAPI document: what FastAPI can't see for itself, problems and the body of /predict."""
 
 from copy import deepcopy
-from typing import Any
+from typing import Any, get_args
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from pydantic.json_schema import models_json_schema
 
+from api.batches.schemas import Line
 from api.problem_texts import TITLES
 from api.schemas import ProblemDetails, ProductInput
 
@@ -13,7 +15,7 @@ TITLE = "Codes produit Rakuten"
 DESCRIPTION = """Propose le code de type d'un produit d'après son titre, sa description et sa photo.
 
 1. `POST /token` donne un jeton, à envoyer dans l'en-tête `Authorization: Bearer`.
-2. `POST /predict` classe un produit.
+2. `POST /predict` classe un produit, `POST /predict/batch` un fichier de produits.
 3. `POST /feedback` dit le bon code quand la réponse était fausse.
 
 Toute erreur est un objet `application/problem+json` (RFC 9457) avec `request_id`."""
@@ -73,12 +75,23 @@ def document(app: FastAPI) -> dict[str, Any]:
     )
     schemas = made.setdefault("components", {}).setdefault("schemas", {})
     schemas["ProblemDetails"] = ProblemDetails.model_json_schema()
+    schemas |= _batch_lines()
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
     for path in made["paths"].values():
         for operation in path.values():
             _complete(operation)
     return made
+
+
+def _batch_lines() -> dict[str, Any]:
+    """What the lines of a batch's answer hold: the answer itself is text."""
+    made = models_json_schema(
+        [(model, "serialization") for model in get_args(Line)],
+        ref_template="#/components/schemas/{model}",
+    )
+    lines: dict[str, Any] = made[1]["$defs"]
+    return lines
 
 
 def _complete(operation: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, TypeVar
 
 import anyio.to_thread
 import numpy as np
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Request, Response
 from starlette.requests import ClientDisconnect
 
 from api import openapi
@@ -27,7 +27,7 @@ router = APIRouter(tags=["prédiction"])
 
 async def predict(
     request: Request, user: Annotated[User, Depends(limited_user("predict"))]
-) -> Prediction:
+) -> Response:
     """Classe un produit d'après son titre, sa description et sa photo.
 
     Le titre ou la photo peut manquer, mais pas les deux. La description précise le titre. En JSON,
@@ -39,7 +39,8 @@ async def predict(
     prediction = answer(state.bundle, scores, state.settings.top_k, request_id(request))
     await keep(request, user, product, prediction)
     count(state.metrics, product, prediction)
-    return prediction
+    # Made here: FastAPI would check once more what was just made.
+    return Response(prediction.model_dump_json(), media_type="application/json")
 
 
 for _path, _shown in (("/predict", True), ("/predict_code", False)):
@@ -47,6 +48,7 @@ for _path, _shown in (("/predict", True), ("/predict_code", False)):
         _path,
         predict,
         methods=["POST"],
+        response_model=Prediction,
         summary="Classer un produit",
         responses=openapi.problems(400, 401, 403, 408, 409, 413, 415, 422, 429, 503),
         openapi_extra=openapi.PREDICT_BODY,
@@ -132,9 +134,26 @@ async def keep(request: Request, user: User, product: ProductInput, given: Predi
         Problem: 409, the caller used this X-Request-ID before.
     """
     state: Any = request.app.state
-    record = PredictionRecord(
+    kept = record(user.name, product, given, product.image is not None)
+    try:
+        await anyio.to_thread.run_sync(
+            state.store.add_prediction, kept, limiter=state.store_threads
+        )
+    except DuplicateError as error:
+        raise Problem(
+            409,
+            "Cet identifiant X-Request-ID a déjà servi : envoyez-en un autre, ou aucun.",
+            "request_id",
+        ) from error
+
+
+def record(
+    user: str, product: ProductInput, given: Prediction, has_image: bool
+) -> PredictionRecord:
+    """What is kept of an answer."""
+    return PredictionRecord(
         request_id=given.request_id,
-        user=user.name,
+        user=user,
         predicted=given.predicted,
         confidence=given.confidence,
         model_version=given.model_version,
@@ -143,20 +162,10 @@ async def keep(request: Request, user: User, product: ProductInput, given: Predi
         product_identifier=product.product_identifier or "",
         designation=product.designation or "",
         description=product.description or "",
-        has_image=product.image is not None,
+        has_image=has_image,
         top=[(scored.code, scored.confidence) for scored in given.predictions],
         variant=CHAMPION,
     )
-    try:
-        await anyio.to_thread.run_sync(
-            state.store.add_prediction, record, limiter=state.store_threads
-        )
-    except DuplicateError as error:
-        raise Problem(
-            409,
-            "Cet identifiant X-Request-ID a déjà servi : envoyez-en un autre, ou aucun.",
-            "request_id",
-        ) from error
 
 
 def count(metrics: Metrics, product: ProductInput, given: Prediction) -> None:

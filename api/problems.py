@@ -3,6 +3,7 @@
 Titles and details are French, as the API's users are; `type`, `reason` and `loc` are for programs.
 """
 
+import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
@@ -23,7 +24,10 @@ from api.store_errors import StoreError
 MEDIA_TYPE = "application/problem+json"
 TYPE = "urn:product-codes:"
 LOGGER = logging.getLogger("api.problems")
+MOST_FAULTS = 20
+"""Of one request that are told."""
 RETRY_STORE = "5"
+"""Seconds; another process may serve by then."""
 GONE = 499
 """Status of a request whose client left before its answer, as nginx has it."""
 INPUT_STATUSES = {400, 408, 413, 415, 422}
@@ -58,21 +62,31 @@ class Problem(HTTPException):
 
 def response(request: Request, error: HTTPException) -> JSONResponse:
     """The error as problem details, with the request's id; counts what is wrong with inputs."""
-    status, kind = error.status_code, getattr(error, "kind", None)
-    extra = getattr(error, "extra", {})
     metrics = getattr(request.app.state, "metrics", None)
-    if metrics and status in INPUT_STATUSES:
-        metrics.rejected.labels(extra.get("reason") or kind or str(status)).inc()
-    body = {
+    if metrics and error.status_code in INPUT_STATUSES:
+        metrics.rejected.labels(reason(error)).inc()
+    body = details(error) | {"request_id": request_id(request)}
+    headers = dict(error.headers or {})
+    return JSONResponse(body, error.status_code, headers, media_type=MEDIA_TYPE)
+
+
+def details(error: HTTPException) -> dict[str, Any]:
+    """The members of the error's problem details, but for the request's id."""
+    status, kind = error.status_code, getattr(error, "kind", None)
+    return {
         "type": TYPE + kind if kind else "about:blank",
         "title": getattr(error, "title", None) or TITLES.get(status) or _phrase(status),
         "status": status,
         # What Starlette and FastAPI say is English.
         "detail": error.detail if isinstance(error, Problem) else DETAILS.get(status, error.detail),
-        "request_id": request_id(request),
-        **extra,
+        **getattr(error, "extra", {}),
     }
-    return JSONResponse(body, status, dict(error.headers or {}), media_type=MEDIA_TYPE)
+
+
+def reason(error: HTTPException) -> str:
+    """One word for counters: the error's reason, or its kind, or its status."""
+    extra = getattr(error, "extra", {})
+    return extra.get("reason") or getattr(error, "kind", None) or str(error.status_code)
 
 
 def request_id(request: Request) -> str:
@@ -109,7 +123,8 @@ async def _on_store(request: Request, error: Any) -> JSONResponse:
 def invalid(errors: Sequence[Any]) -> Problem:
     """What validation found, without the values, which may be secrets."""
     faults = [
-        {"loc": list(fault["loc"]), "msg": fault["msg"], "type": fault["type"]} for fault in errors
+        {"loc": list(fault["loc"]), "msg": fault["msg"], "type": fault["type"]}
+        for fault in errors[:MOST_FAULTS]
     ]
     return Problem(422, kind="validation", errors=faults)
 
@@ -142,6 +157,12 @@ class Unexpected:
         except ClientDisconnect:
             # Nobody is left to read it: it is for the log and the counters, not an error.
             await Response(status_code=GONE)(scope, receive, send)
+        except asyncio.CancelledError:
+            # uvicorn's, when the time to end gracefully is over; it would answer 500.
+            if started:
+                raise
+            ending = Problem(503, kind="ending", headers={"Retry-After": RETRY_STORE})
+            await response(Request(scope), ending)(scope, receive, send)
         except Exception as error:
             request = Request(scope)
             problem = _last_resort(request, error)

@@ -22,6 +22,10 @@ SMALL = 64 * 1024
 """Bytes of JSON that are read at once, without a thread."""
 
 
+STRUCTURE = 300
+"""Commas, or colons, of a product's JSON beside those of its two texts."""
+
+
 class _InMemory(MultiPartParser):
     """Writes nothing to disk: the body's size is limited already."""
 
@@ -36,10 +40,10 @@ async def read_product(request: Request) -> ProductInput:
     """
     settings: Settings = request.app.state.settings
     if _content_type(request) == MULTIPART:
-        product = _validated(await _form_fields(request))
+        product = validated(await _form_fields(request))
     else:
-        product = await _from_json(await request.body())
-    _check_sizes(product, settings)
+        product = await _from_json(await request.body(), settings)
+    check_sizes(product, settings)
     if not (product.image is not None or (product.designation or "").strip()):
         raise missing_input()
     return product
@@ -108,14 +112,16 @@ def _fault(name: str, told: str, kind: str) -> Problem:
     return invalid([{"loc": ("body", name), "msg": told, "type": kind}])
 
 
-def _validated(fields: dict[str, Any]) -> ProductInput:
+def validated(fields: dict[str, Any]) -> ProductInput:
+    """The product of these fields, or a Problem that names the wrong ones."""
     try:
         return ProductInput.model_validate(fields)
     except ValidationError as error:
         raise _invalid(error) from None
 
 
-async def _from_json(body: bytes) -> ProductInput:
+async def _from_json(body: bytes, settings: Settings) -> ProductInput:
+    _check_structure(body, settings)
     read = partial(ProductInput.model_validate_json, body)
     try:
         return await anyio.to_thread.run_sync(read) if len(body) > SMALL else read()
@@ -123,27 +129,45 @@ async def _from_json(body: bytes) -> ProductInput:
         raise _invalid(error) from None
 
 
+def _check_structure(body: bytes, settings: Settings) -> None:
+    """Refuses millions of small members, which would hold every thread up for seconds.
+
+    There are a few members, and texts of limited length; base64 has neither sign.
+    """
+    most = 2 * settings.max_text_characters + STRUCTURE
+    if body.count(b",") > most or body.count(b":") > most:
+        raise _text_too_long(settings.max_text_characters)
+
+
 def _invalid(error: ValidationError) -> Problem:
     faults = error.errors(include_input=False, include_url=False, include_context=False)
     return invalid([{**fault, "loc": ("body", *fault["loc"])} for fault in faults])
 
 
-def _check_sizes(product: ProductInput, settings: Settings) -> None:
+def check_sizes(product: ProductInput, settings: Settings) -> None:
+    """Raises a Problem if a text or the image is too long."""
     longest = max(len(product.designation or ""), len(product.description or ""))
     if longest > settings.max_text_characters:
-        limit = settings.max_text_characters
-        raise Problem(
-            422,
-            f"Un texte dépasse {limit} caractères : raccourcissez-le.",
-            "text_too_long",
-            limit_characters=limit,
-        )
+        raise _text_too_long(settings.max_text_characters)
     if len(product.image or b"") > settings.max_image_bytes:
-        limit = settings.max_image_bytes
-        raise Problem(
-            413,
-            f"L'image dépasse {limit} octets : envoyez-la plus petite.",
-            "image",
-            reason="file_too_large",
-            limit_bytes=limit,
-        )
+        raise image_too_large(settings.max_image_bytes)
+
+
+def _text_too_long(limit: int) -> Problem:
+    return Problem(
+        422,
+        f"Un texte dépasse {limit} caractères : raccourcissez-le.",
+        "text_too_long",
+        limit_characters=limit,
+    )
+
+
+def image_too_large(limit: int) -> Problem:
+    """An image file of more bytes than may be sent."""
+    return Problem(
+        413,
+        f"L'image dépasse {limit} octets : envoyez-la plus petite.",
+        "image",
+        reason="file_too_large",
+        limit_bytes=limit,
+    )

@@ -4,10 +4,18 @@ import base64
 import binascii
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+    model_validator,
+)
 from pydantic.config import JsonDict
 
 LARGEST = 2**63 - 1
+MOST_FIELDS = 16
 DETAILS_EXAMPLE: JsonDict = {
     "type": "urn:product-codes:image",
     "title": "Contenu inutilisable",
@@ -54,6 +62,14 @@ class ProductInput(BaseModel):
             ]
         },
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _few(cls, value: Any) -> Any:
+        """Each unknown field is a fault to tell: a million would take a gigabyte, and seconds."""
+        if isinstance(value, dict) and len(value) > MOST_FIELDS:
+            raise ValueError(f"plus de {MOST_FIELDS} champs")
+        return value
 
     product_identifier: str | None = Field(
         default=None, max_length=200, description="Identifiant libre du vendeur"

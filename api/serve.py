@@ -14,6 +14,7 @@ import uvicorn
 from api.accounts import SCOPES, Accounts
 from api.database import Database
 from api.errors import ProductCodeError
+from api.http_protocol import BoundedHead
 from api.main import create_app
 from api.settings import Settings, SettingsError
 
@@ -43,6 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         app,
         host=HOST,
         port=port,
+        http=BoundedHead,
+        ws="none",
         access_log=False,
         proxy_headers=False,
         server_header=False,

@@ -33,7 +33,8 @@ class Settings(BaseSettings):
     """Read once at the start; sizes in bytes, times in seconds unless the name says otherwise.
 
     Lists are written with commas between. `threads` decode and infer, off the event loop;
-    `queue_size` more may wait. `sqlite_synchronous` NORMAL keeps what was answered whatever ends
+    `queue_size` more may wait. At most `max_batches` files of products are in work at a time; they
+    wait on the disk, in TMPDIR. `sqlite_synchronous` NORMAL keeps what was answered whatever ends
     the process, FULL also in a power cut, for some 10 ms more an answer.
     """
 
@@ -60,6 +61,7 @@ class Settings(BaseSettings):
     max_archive_bytes: int = Field(default=1_000_000_000, ge=1)
     batch_seconds: float = Field(default=3600, gt=0)
     batch_limit: str = "10/hour"
+    max_batches: int = Field(default=4, ge=1)
 
     secret: SecretStr
     previous_secrets: Annotated[tuple[SecretStr, ...], NoDecode] = ()

@@ -4,6 +4,7 @@ import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from jose import jwk, jwt
@@ -14,6 +15,8 @@ from api.errors import ProductCodeError
 ALGORITHM = "HS256"
 LONGEST = 4096
 """Characters of a token that is looked at; ours have about 400."""
+REMEMBERED = 1024
+"""Tokens whose signature isn't checked again."""
 CLAIMS = ("exp", "iat", "sub", "jti", "iss", "aud")
 
 
@@ -23,12 +26,16 @@ class TokenError(ProductCodeError):
 
 @dataclass(frozen=True)
 class Claims:
-    """What a valid token says; `version` is the account's at the time of signing."""
+    """What a valid token says; `version` is the account's at the time of signing.
+
+    `expires` counts seconds from 1970.
+    """
 
     name: str
     scopes: frozenset[str]
     version: int
     jti: str
+    expires: int
 
 
 class Tokens:
@@ -51,6 +58,8 @@ class Tokens:
         self.seconds = int(minutes * 60)
         self._issuer = issuer
         self._audience = audience
+        # What is refused raises, and so isn't remembered.
+        self._known = lru_cache(REMEMBERED)(self._verified)
 
     def issue(self, name: str, scopes: frozenset[str], version: int) -> str:
         """A token for that account, with an id of its own."""
@@ -75,6 +84,12 @@ class Tokens:
         """
         if len(token) > LONGEST:
             raise TokenError(f"a token of over {LONGEST} characters is none of ours")
+        claims = self._known(token)
+        if claims.expires < int(time.time()):
+            raise TokenError("token refused: it has expired; ask POST /token for a new one")
+        return claims
+
+    def _verified(self, token: str) -> Claims:
         reason = ""
         for key in self._keys:
             try:
@@ -102,4 +117,5 @@ def _claims(decoded: dict[str, Any]) -> Claims:
         scopes=frozenset(str(decoded["scope"]).split()),
         version=int(decoded["ver"]),
         jti=str(decoded["jti"]),
+        expires=int(decoded["exp"]),
     )

@@ -27,7 +27,17 @@ USER = "alice"
 ROUNDS = 4  # bcrypt's fewest: its cost is tested elsewhere
 LIMITLESS = "1000000/minute"
 COMMAND = ["-m", "uvicorn", "--factory", "api.main:create_app", "--port", "0"]
-COMMAND += ["--no-proxy-headers"]
+PRODUCTION = {
+    "UVICORN_HTTP": "api.http_protocol:BoundedHead",
+    "UVICORN_WS": "none",
+    "UVICORN_PROXY_HEADERS": "false",
+    "UVICORN_SERVER_HEADER": "false",
+    "UVICORN_ACCESS_LOG": "false",
+    "UVICORN_TIMEOUT_GRACEFUL_SHUTDOWN": "20",
+    "MALLOC_ARENA_MAX": "2",
+    "PYTHONWARNINGS": "ignore",
+}
+"""The environment in production, whichever application it serves: docs/decisions/serving.md."""
 RED = tiny_catalogue.photo(10, 0)
 
 
@@ -98,6 +108,7 @@ class Server:
         folder: Path,
         *options: str,
         environment: Mapping[str, str] | None = None,
+        python: str | Path = sys.executable,
         **given: Any,
     ) -> None:
         self.folder = folder
@@ -105,18 +116,19 @@ class Server:
         named = {f"API_{name.upper()}": str(value) for name, value in given.items()}
         named |= environment or {}
         usual = {f"API_{name.upper()}": str(value) for name, value in variables(folder).items()}
+        self.database_url = (usual | named)["API_DATABASE_URL"]
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, *COMMAND, *options],
+                [python, *COMMAND, *options],
                 cwd=folder,
-                env={**os.environ, "PYTHONPATH": str(ROOT), **usual, **named},
+                env={**os.environ, "PYTHONPATH": str(ROOT), **PRODUCTION, **usual, **named},
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
 
     def __enter__(self) -> Self:
         """Once it answers, and knows the user."""
-        database = Database(f"sqlite:///{self.folder}/service.db")
+        database = Database(self.database_url)
         self.url = self._wait(r"running on (http://[\d.:]+)")
         self._wait("startup complete")
         add_user(database)

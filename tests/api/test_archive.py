@@ -23,7 +23,7 @@ from api.archive import ArchiveError, ImageArchive, Limits, image_name, is_image
 
 NAME = "image_1_product_2.jpg"
 ROOT = Path(__file__).parents[2]
-SHARED_TMP = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+SHARED_TMP = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 Entries = list[tuple[zipfile.ZipInfo | str, bytes]]
 

@@ -1,5 +1,6 @@
 """The authentication service by itself: a real server, whose tokens the other service takes."""
 
+import json
 import os
 import signal
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+import uvicorn
 from fastapi.testclient import TestClient
 
 from api import auth_service
@@ -19,6 +21,7 @@ from api.auth_service import create_app
 from api.database import Database
 from tests.api import small_service
 from tests.api.servers import free_port
+from tests.api.service import PRODUCTION
 from tests.api.small_service import PASSWORD, ROUNDS, SECRET, add, ask, bearing, settings, token
 
 
@@ -30,6 +33,7 @@ def serving(folder: Path, **variables: str) -> Iterator[tuple[subprocess.Popen[s
         "API_SECRET": SECRET,
         "API_DATABASE_URL": f"sqlite:///{folder}/service.db",
         "API_LOG_DIR": str(folder),
+        **PRODUCTION,
         **variables,
     }
     command = [sys.executable, "-m", "uvicorn", "api.auth_service:app", "--port", str(port)]
@@ -93,12 +97,19 @@ def test_it_says_in_a_line_why_it_does_not_start(tmp_path: Path) -> None:
     ],
 )
 def test_wrong_settings_end_it_with_a_line(
-    monkeypatch: pytest.MonkeyPatch, name: str, value: str, told: str
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    value: str,
+    told: str,
 ) -> None:
     monkeypatch.setenv("API_SECRET", SECRET)
     monkeypatch.setenv(name, value)
-    with pytest.raises(SystemExit, match=told):
+    with pytest.raises(SystemExit) as ending:
         auth_service.app  # noqa: B018  # as uvicorn asks for it
+    (line,) = capsys.readouterr().err.splitlines()
+    assert told in line
+    assert ending.value.code == uvicorn.config.STARTUP_FAILURE
 
 
 @pytest.fixture
@@ -138,6 +149,43 @@ def test_its_documentation_is_complete(client: TestClient) -> None:
     document = client.get("/openapi.json").json()
     assert set(document["paths"]) == {"/status", "/token", "/me"}
     assert {"401", "429", "503"} <= set(document["paths"]["/token"]["post"]["responses"])
+
+
+def test_without_a_secret_a_server_ends_with_one_line_however_many_workers(tmp_path: Path) -> None:
+    """Workers that can't start are not started again and again."""
+    for workers in ("1", "2"):
+        with serving(tmp_path, API_SECRET="", UVICORN_WORKERS=workers) as (process, _):
+            shown = process.communicate(timeout=60)[0]
+        assert process.returncode == (3 if workers == "1" else 0)  # uvicorn's parent ends by 0
+        assert "ERROR: API_SECRET: Field required\n" in shown
+        assert "Traceback" not in shown
+
+
+def test_its_log_names_the_client_of_a_trusted_proxy(tmp_path: Path) -> None:
+    chosen = settings(tmp_path, log_dir=tmp_path, trusted_proxies="10.0.0.0/8")
+    with TestClient(create_app(chosen, ROUNDS), client=("10.0.0.1", 1)) as opened:
+        opened.get("/status", headers={"X-Forwarded-For": "6.6.6.6, 203.0.113.9"})
+    lines = map(json.loads, (tmp_path / "serving_logger.log").read_text().splitlines())
+    assert [line["client"] for line in lines if "client" in line] == ["203.0.113.9"]
+
+
+@pytest.mark.parametrize(("synchronous", "pragma"), [("NORMAL", 1), ("FULL", 2)])
+def test_its_database_syncs_as_the_setting_says(
+    tmp_path: Path, synchronous: str, pragma: int
+) -> None:
+    app = create_app(settings(tmp_path, sqlite_synchronous=synchronous), ROUNDS)
+    with TestClient(app), app.state.store.database.reading("pragma") as connection:
+        assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == pragma
+
+
+def test_it_loads_no_model_library() -> None:
+    script = "import api.auth_service, sys; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    loaded = set(done.stdout.split())
+    assert "api.auth" in loaded
+    assert not loaded & {"onnxruntime", "tokenizers", "api.bundle"}
 
 
 def test_importing_it_reads_no_settings() -> None:

@@ -3,16 +3,14 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
 
 from api import bundle
-from api.metrics import forget_dead_workers
 from tests.api import service
 from tests.api.photos import UNUSABLE
-from tests.api.service import RED, Server, parts
+from tests.api.service import RED, parts
 
 
 @pytest.fixture
@@ -100,34 +98,3 @@ def test_labels_stay_few_whatever_callers_send(client: TestClient) -> None:
 def test_reading_metrics_is_the_one_request_in_flight(client: TestClient) -> None:
     client.get("/status")
     assert value(client, "requests_in_flight") == 1
-
-
-@pytest.mark.slow
-def test_two_workers_are_counted_together(tmp_path: Path) -> None:
-    folder = tmp_path / "metrics"
-    shared = {"PROMETHEUS_MULTIPROC_DIR": str(folder)}
-    with Server(tmp_path, "--workers", "2", environment=shared) as server:
-        headers = server.headers()
-        for _ in range(40):  # each on a connection of its own, so that both workers get some
-            answer = httpx.post(
-                f"{server.url}/predict", json={"designation": "livre"}, headers=headers
-            )
-            assert answer.status_code == 200
-        assert len(list(folder.glob("counter_*.db"))) == 2
-        found = read(httpx.get(f"{server.url}/metrics").text)
-    totals = [number for (name, _), number in found.items() if name == "predictions_total"]
-    assert totals == [40]
-    informed = [number for (name, _), number in found.items() if name == "model_info"]
-    assert informed == [1]
-    assert not list(folder.glob("gauge_live*.db"))
-
-
-def test_gauges_of_killed_workers_are_forgotten(tmp_path: Path) -> None:
-    dead, alive = tmp_path / "gauge_livesum_999999999.db", tmp_path / "gauge_livesum_1.db"
-    for file in (dead, alive, tmp_path / "counter_999999999.db"):
-        file.touch()
-    forget_dead_workers(tmp_path)
-    assert sorted(file.name for file in tmp_path.iterdir()) == [
-        "counter_999999999.db",
-        "gauge_livesum_1.db",
-    ]

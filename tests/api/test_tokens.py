@@ -51,7 +51,18 @@ HEADER = {"alg": "HS256", "typ": "JWT"}
 
 def test_what_is_issued_is_read() -> None:
     read = TOKENS.read(TOKENS.issue("bob", SCOPES, 3))
-    assert read == Claims("bob", SCOPES, 3, read.jti)
+    assert read == Claims("bob", SCOPES, 3, read.jti, read.expires)
+
+
+def test_a_token_that_was_read_before_expires_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its signature isn't checked again, its time is."""
+    token = TOKENS.issue("bob", SCOPES, 1)
+    expires = TOKENS.read(token).expires
+    monkeypatch.setattr("api.tokens.time.time", lambda: expires)
+    assert TOKENS.read(token).name == "bob"
+    monkeypatch.setattr("api.tokens.time.time", lambda: expires + 1)
+    with pytest.raises(TokenError, match="expired"):
+        TOKENS.read(token)
 
 
 def test_a_token_has_the_agreed_claims() -> None:
