@@ -45,6 +45,7 @@ def main(data: Path, preprocessed: Path, images: Path, output: Path, metrics: Pa
     source = TrainingData.read(data, params.text)
     with Live(str(metrics), save_dvc_exp=False, dvcyaml=None, monitor_system=False) as live:
         live.log_params(params.model_dump(mode="json"))
+        Path(live.plots_dir).mkdir(parents=True, exist_ok=True)  # empty where nothing descends
         experts = Experts(params, source.tokenizer, source.splits, source.sizes)
         trunk = train_trunk(experts, live)
         write_out_of_fold(experts, trunk, metrics / OUT_OF_FOLD)

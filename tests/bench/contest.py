@@ -41,8 +41,15 @@ class Contest(ExitStack):
         self._products = raw.generate(PRODUCTS)
 
     def __enter__(self) -> Self:
-        """Warmed up."""
-        super().__enter__()
+        """Warmed up; what was started is ended if the rest can't be."""
+        try:
+            self._start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def _start(self) -> None:
         self._folder.mkdir()
         self._server = self.enter_context(served(self._bundle, self._environment, self._folder))
         self._rss_ready = self._rss()
@@ -58,7 +65,6 @@ class Contest(ExitStack):
         for asking in (self._form, self._json, self._former):
             self._ask(asking, 1, 60, 5)
         self._raw.submit(raw.answer, self._products[:20]).result()
-        return self
 
     def latency(self) -> dict[str, float]:
         """Median milliseconds at one client, and how many times raw inference that is."""
