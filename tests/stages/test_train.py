@@ -128,6 +128,7 @@ def test_every_branch_trains_and_is_served(
     done = train(tmp_path, data, text=text, fusion=kinds[fusion], training=training)
     assert done.returncode == 0, done.stderr
     assert accuracy(tmp_path) >= 0.75
+    assert (tmp_path / "metrics/train/plots").is_dir()  # an output that dvc.yaml declares
 
 
 def test_a_backbone_that_cant_be_int8_stays_fp32_and_says_so(data: Path, tmp_path: Path) -> None:
