@@ -4,9 +4,7 @@ A network trained on the scores an expert gives its own training rows would beli
 So each expert also scores every training row from a fit that never saw it (out of fold).
 """
 
-import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, TypeVar
 
@@ -68,12 +66,13 @@ class Expert:
 
 
 def together(tasks: Sequence[Callable[[], T]]) -> list[T]:
-    """What each of some tasks returns; they run on every core, each on one.
+    """What each of some tasks returns, one after the other on one core.
 
-    So a fit adds the same sums in the same order, however many cores there are.
+    So a fit adds the same sums in the same order, however many cores there are. Fits side by side
+    gave other last digits from one run to the next.
     """
-    with threadpool_limits(1), ThreadPoolExecutor(os.cpu_count()) as pool:
-        return list(pool.map(lambda task: task(), tasks))
+    with threadpool_limits(1):
+        return [task() for task in tasks]
 
 
 def fit(make: MakeClassifier, x: Matrix, labels: np.ndarray, classes: int) -> Expert:
