@@ -4,16 +4,15 @@ A network trained on the scores an expert gives its own training rows would beli
 So each expert also scores every training row from a fit that never saw it (out of fold).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias, TypeVar
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import scipy.sparse as sp
 from sklearn.model_selection import KFold
 from threadpoolctl import threadpool_limits
 
-T = TypeVar("T")
 Matrix: TypeAlias = Any  # an array or a sparse matrix, (N, D); scipy is untyped
 MINIMUM_ROWS = 2  # fewer can't be split into folds
 MANY_ROWS = 8_000  # where half of the rows teach an expert about as much as most of them
@@ -65,16 +64,6 @@ class Expert:
         return np.asarray(x @ self.weights + self.bias, np.float32)
 
 
-def together(tasks: Sequence[Callable[[], T]]) -> list[T]:
-    """What each of some tasks returns, one after the other on one core.
-
-    So a fit adds the same sums in the same order, however many cores there are. Fits side by side
-    gave other last digits from one run to the next.
-    """
-    with threadpool_limits(1):
-        return [task() for task in tasks]
-
-
 def fit(make: MakeClassifier, x: Matrix, labels: np.ndarray, classes: int) -> Expert:
     """Fits rows x (N, D); a class that has no row here always scores lowest."""
     present = np.unique(labels)
@@ -83,7 +72,8 @@ def fit(make: MakeClassifier, x: Matrix, labels: np.ndarray, classes: int) -> Ex
     if len(present) < 2:  # noqa: PLR2004  nothing to tell apart
         bias[present] = 1.0
         return Expert(weights, bias)
-    model = make().fit(x, labels)
+    with threadpool_limits(1):  # the same sums in the same order, however busy the machine is
+        model = make().fit(x, labels)
     coefficients, intercept = model.coef_, model.intercept_
     if len(present) == 2:  # noqa: PLR2004  scikit-learn keeps one column for two classes
         coefficients = np.concatenate([-coefficients, coefficients])

@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import partial
-from typing import Any
 
 import keras
 import numpy as np
@@ -15,7 +13,7 @@ from tokenizers import Tokenizer
 from stages import accelerators, calibration, fusion, heads, ngrams
 from stages.batches import Inputs
 from stages.embedded import Split
-from stages.experts import FoldParams, together
+from stages.experts import FoldParams
 from stages.feature_expert import FeatureExpert, ImageExpert, SentenceExpert
 from stages.fitting import Fit, FittingParams, branch_scores
 from stages.fusion import FusionParams
@@ -75,51 +73,32 @@ class Experts:
         weights = None if training.class_weights == "none" else training.class_weights
         folds = FoldParams(training.folds, training.seed, weights)
         self.inputs = [_masks(split, tokens_of(self.params.text)) for split in self.splits]
-        self.image = ImageExpert(training.image_regularisation, folds, classes)
-        self._feed("features", tuple(split.features for split in self.splits))
+        if isinstance(self.params.text, NgramsParams):
+            letters = ngrams.letters(self.tokenizer.get_vocab())
+            c = self.params.text.regularisation
+            self.text = TextExpert(NgramHash(letters, self.params.text.orders), c, folds, classes)
+            self._feed("text", self.text.scores(*self.splits))
+            if self.params.text.words:
+                self.words = TextExpert(WordHash(letters), c, folds, classes)
+                self._feed("word_scores", self.words.scores(*self.splits))
+        else:
+            self._feed("text", tuple(split.subwords for split in self.splits))
         if self.sizes.sentence:
             self.sentence = SentenceExpert(training.sentence_regularisation, folds, classes)
             self._feed("sentence", tuple(split.sentence for split in self.splits))
-        if isinstance(self.params.text, NgramsParams):
-            self._add_text_experts(self.params.text, folds)
-        else:
-            self._feed("text", tuple(split.subwords for split in self.splits))
-        present = self._present()
-        found = together([partial(expert.scores, *self.splits) for expert in present.values()])
-        for name, scores in zip(present, found, strict=True):
-            self._feed(name, scores)
+            self._feed("sentence_scores", self.sentence.scores(*self.splits))
+        self.image = ImageExpert(training.image_regularisation, folds, classes)
+        self._feed("features", tuple(split.features for split in self.splits))
+        self._feed("image_scores", self.image.scores(*self.splits))
 
     def serve(self, splits: Sequence[Split]) -> ServedExperts:
         """The experts as they are served, fitted on all rows of some splits."""
-        present = self._present()
-        fitted: list[Any] = together([partial(expert.fit, splits) for expert in present.values()])
-        served = dict(zip(present, fitted, strict=True))
         return ServedExperts(
-            served.get("text"),
-            served.get("word_scores"),
-            served.get("sentence_scores"),
-            served["image_scores"],
+            self.text.fit(splits) if self.text else None,
+            self.words.fit(splits) if self.words else None,
+            self.sentence.fit(splits) if self.sentence else None,
+            self.image.fit(splits),
         )
-
-    def _present(self) -> dict[str, TextExpert | FeatureExpert]:
-        """By the trunk's input that has their scores; those that take longest come first."""
-        named = {
-            "sentence_scores": self.sentence,
-            "image_scores": self.image,
-            "text": self.text,
-            "word_scores": self.words,
-        }
-        return {name: expert for name, expert in named.items() if expert}
-
-    def _add_text_experts(self, params: NgramsParams, folds: FoldParams) -> None:
-        letters = ngrams.letters(self.tokenizer.get_vocab())
-        hashings: dict[str, keras.Layer] = {"text": NgramHash(letters, params.orders)}
-        if params.words:
-            hashings["words"] = WordHash(letters)
-        for name, hashing in hashings.items():
-            expert = TextExpert(hashing, params.regularisation, folds, self.sizes.classes)
-            expert.count(self.splits)
-            setattr(self, name, expert)
 
     def out_of_fold(self, trunk: keras.Model) -> tuple[np.ndarray | None, np.ndarray]:
         """Probabilities, float32 (N, C), of train and validation rows from fits without the row.

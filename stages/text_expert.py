@@ -34,7 +34,7 @@ class TextExpert:
 
     def scores(self, train: Split, validation: Split) -> tuple[np.ndarray, np.ndarray]:
         """Scores, float32 (N, C), of train rows (out of fold) and of validation rows."""
-        counts = self._counts[id(train)]
+        counts = self.counts(train)
         idf = ngrams.inverse_document_frequency(counts)
         rows, matrix = _with_text(ngrams.weigh(counts, idf))
         labels = np.asarray(train.labels)[rows]
@@ -43,11 +43,11 @@ class TextExpert:
         )
         everywhere = np.zeros((len(train.labels), self.classes), np.float32)
         everywhere[rows] = out_of_fold[:, 0]
-        return everywhere, expert.scores(ngrams.weigh(self._counts[id(validation)], idf))
+        return everywhere, expert.scores(ngrams.weigh(self.counts(validation), idf))
 
     def fit(self, splits: Sequence[Split]) -> tuple[keras.Layer, NgramLinear]:
         """The layers to serve, fitted on all rows of some splits."""
-        counts = sp.vstack([self._counts[id(split)] for split in splits]).tocsr()
+        counts = sp.vstack([self.counts(split) for split in splits]).tocsr()
         idf = ngrams.inverse_document_frequency(counts)
         rows, matrix = _with_text(ngrams.weigh(counts, idf))
         labels = np.concatenate([split.labels for split in splits])[rows]
@@ -56,10 +56,11 @@ class TextExpert:
             f"{self.hashing.name}_linear", idf, expert.weights, expert.bias
         )
 
-    def count(self, splits: Sequence[Split]) -> None:
-        """Hashes the texts of the splits that it will be fitted on or scores."""
-        for split in splits:
+    def counts(self, split: Split) -> sp.csr_matrix:
+        """Sublinear counts of a split's n-grams, (N, BUCKETS), computed once."""
+        if id(split) not in self._counts:
             self._counts[id(split)] = ngrams.counts(split.characters, self.hashing)
+        return self._counts[id(split)]
 
     def _classifier(self) -> LinearSVC:
         return LinearSVC(
