@@ -2,7 +2,9 @@
 
 import logging
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 import keras
 import numpy as np
@@ -10,6 +12,8 @@ import onnx
 import onnxruntime as ort
 import tensorflow as tf
 import tf2onnx
+from onnx import TensorProto
+from tf2onnx.onnx_opset.math import FloorMod
 
 from api.errors import ProductCodeError
 
@@ -24,10 +28,61 @@ class ExportError(ProductCodeError):
 def to_onnx(model: keras.Model, output: str) -> onnx.ModelProto:
     """The canonical ONNX form of a functional Keras model with named inputs.
 
+    A layer may keep large constants in a dict `tables`: tf2onnx copies every constant many times
+    over, so it gets a stub for each of them, and the tables are put in afterwards.
+
     Args:
         model: Keras model; inputs keep their names, the first axis is the batch.
         output: Name given to its one output.
     """
+    with _stubs(model) as replaced:
+        proto = _convert(model, output)
+    for stub, table in replaced:
+        put_in(proto, stub, table)
+    return proto
+
+
+def put_in(model: onnx.ModelProto, stub: np.ndarray, table: np.ndarray) -> None:
+    """Replaces the one constant that equals `stub` by a longer table of the same columns.
+
+    Raises:
+        ExportError: There isn't one.
+    """
+    found = [
+        tensor
+        for tensor in model.graph.initializer
+        if tuple(tensor.dims) == stub.shape
+        and np.array_equal(onnx.numpy_helper.to_array(tensor), stub)
+    ]
+    if len(found) != 1:
+        raise ExportError(
+            f"{len(found)} constants of the export equal the stub of a table of shape "
+            f"{table.shape}, expected 1: the conversion folded it; convert the table itself"
+        )
+    found[0].CopyFrom(onnx.numpy_helper.from_array(table, found[0].name))
+
+
+@contextmanager
+def _stubs(model: keras.Model) -> Iterator[list[tuple[np.ndarray, np.ndarray]]]:
+    """Two rows each, no two alike, in place of the tables of a model's layers."""
+    tables = [
+        (layer.tables, name) for layer in model.layers for name in getattr(layer, "tables", ())
+    ]
+    whole = [held[name] for held, name in tables]
+    stubs = [
+        np.full((2, *table.shape[1:]), 0.625 + number, table.dtype)
+        for number, table in enumerate(whole)
+    ]
+    try:
+        for (held, name), stub in zip(tables, stubs, strict=True):
+            held[name] = stub
+        yield list(zip(stubs, whole, strict=True))
+    finally:
+        for (held, name), table in zip(tables, whole, strict=True):
+            held[name] = table
+
+
+def _convert(model: keras.Model, output: str) -> onnx.ModelProto:
     logging.getLogger("tf2onnx").setLevel(logging.WARNING)
     signature = [
         tf.TensorSpec((None, *tensor.shape[1:]), tensor.dtype, name=tensor.name)
@@ -41,8 +96,26 @@ def to_onnx(model: keras.Model, output: str) -> onnx.ModelProto:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        proto, _ = tf2onnx.convert.from_function(forward, input_signature=signature, opset=OPSET)
+        proto, _ = tf2onnx.convert.from_function(
+            forward, input_signature=signature, opset=OPSET, custom_op_handlers=_SINGLE_NODES
+        )
     return canonical(proto)
+
+
+def _to_mod(graph: Any, node: Any, _name: str, _args: object) -> None:
+    """FloorMod of integers is one node of ONNX; tf2onnx makes three of it."""
+    if graph.get_dtype(node.input[0]) in {TensorProto.INT32, TensorProto.INT64}:
+        node.type = "Mod"
+    else:  # of floats, ONNX has only the remainder of C
+        FloorMod.version_7(graph, node)
+
+
+def _to_where(_graph: Any, node: Any, _name: str, _args: object) -> None:
+    """A choice is one node of ONNX; tf2onnx makes six of it."""
+    node.type = "Where"
+
+
+_SINGLE_NODES: dict[str, Any] = {"FloorMod": (_to_mod, []), "SelectV2": (_to_where, [])}
 
 
 def canonical(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
-from stages import experts, heads
+from stages import heads
 from stages.embedded import Split
-from stages.experts import Expert, FoldParams
+from stages.experts import Expert, FoldParams, Scoring, Task
 
 ITERATIONS = 300
 
@@ -35,32 +35,34 @@ class FeatureExpert(ABC):
     def views(self, split: Split, rows: np.ndarray) -> list[np.ndarray]:
         """Each view of some rows, float32 (M, D); the first is the one that is served."""
 
-    def scores(self, train: Split, validation: Split) -> tuple[np.ndarray, np.ndarray]:
-        """Scores, float32 (N, V, C), of train rows (out of fold) and of validation rows."""
+    def scoring(self, train: Split, validation: Split) -> Scoring:
+        """The fits that score train rows, from fits without them, and validation rows."""
         rows = self.present(train)
-        expert, out_of_fold = experts.fit_with_scores(
-            self._classifier,
+        everything = np.arange(len(validation.labels))
+        return Scoring(
+            self._classifier(),
             self.views(train, rows),
             np.asarray(train.labels)[rows],
+            rows,
+            self.views(validation, everything)[0],
             self.classes,
             self.folds,
         )
-        everywhere = np.zeros((len(train.labels), *out_of_fold.shape[1:]), np.float32)
-        everywhere[rows] = out_of_fold
-        everything = np.arange(len(validation.labels))
-        return everywhere, expert.scores(self.views(validation, everything)[0])[:, None]
 
-    def fit(self, splits: Sequence[Split]) -> Expert:
-        """The expert to serve, fitted on every view of all rows of some splits."""
+    def task(self, splits: Sequence[Split]) -> Task:
+        """The fit to serve, on every view of all rows of some splits."""
         views, labels = [], []
         for split in splits:
             rows = self.present(split)
             for view in self.views(split, rows):
                 views.append(view)
                 labels.append(np.asarray(split.labels)[rows])
-        return experts.fit(
-            self._classifier, np.concatenate(views), np.concatenate(labels), self.classes
-        )
+        return Task(self._classifier(), np.concatenate(views), np.concatenate(labels), self.classes)
+
+    @staticmethod
+    def served(fitted: Expert, _splits: Sequence[Split]) -> Expert:
+        """What the graph carries of a fit on some splits."""
+        return fitted
 
     def _classifier(self) -> LogisticRegression:
         return LogisticRegression(

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import keras
 import numpy as np
@@ -13,7 +14,7 @@ from tokenizers import Tokenizer
 from stages import accelerators, calibration, fusion, heads, ngrams
 from stages.batches import Inputs
 from stages.embedded import Split
-from stages.experts import FoldParams
+from stages.experts import FoldParams, fit_all, fit_scorings
 from stages.feature_expert import FeatureExpert, ImageExpert, SentenceExpert
 from stages.fitting import Fit, FittingParams, branch_scores
 from stages.fusion import FusionParams
@@ -61,44 +62,63 @@ class Experts:
     tokenizer: Tokenizer
     splits: Splits
     sizes: Sizes
-    text: TextExpert | None = field(init=False, default=None)
-    words: TextExpert | None = field(init=False, default=None)
-    sentence: FeatureExpert | None = field(init=False, default=None)
-    image: FeatureExpert = field(init=False)
+    present: dict[str, TextExpert | FeatureExpert] = field(init=False)
     inputs: list[Inputs] = field(init=False)
 
     def __post_init__(self) -> None:
         """Fits the experts in folds; `inputs` are what the trunk gets of both splits."""
-        training, classes = self.params.training, self.sizes.classes
-        weights = None if training.class_weights == "none" else training.class_weights
-        folds = FoldParams(training.folds, training.seed, weights)
         self.inputs = [_masks(split, tokens_of(self.params.text)) for split in self.splits]
-        if isinstance(self.params.text, NgramsParams):
-            letters = ngrams.letters(self.tokenizer.get_vocab())
-            c = self.params.text.regularisation
-            self.text = TextExpert(NgramHash(letters, self.params.text.orders), c, folds, classes)
-            self._feed("text", self.text.scores(*self.splits))
-            if self.params.text.words:
-                self.words = TextExpert(WordHash(letters), c, folds, classes)
-                self._feed("word_scores", self.words.scores(*self.splits))
-        else:
-            self._feed("text", tuple(split.subwords for split in self.splits))
-        if self.sizes.sentence:
-            self.sentence = SentenceExpert(training.sentence_regularisation, folds, classes)
-            self._feed("sentence", tuple(split.sentence for split in self.splits))
-            self._feed("sentence_scores", self.sentence.scores(*self.splits))
-        self.image = ImageExpert(training.image_regularisation, folds, classes)
         self._feed("features", tuple(split.features for split in self.splits))
-        self._feed("image_scores", self.image.scores(*self.splits))
+        if self.sizes.sentence:
+            self._feed("sentence", tuple(split.sentence for split in self.splits))
+        if not isinstance(self.params.text, NgramsParams):
+            self._feed("text", tuple(split.subwords for split in self.splits))
+        self.present = self._make()
+        scorings = [expert.scoring(*self.splits) for expert in self.present.values()]
+        scores = fit_scorings(scorings, len(self.splits[0].labels))
+        for name, (train, validation) in zip(self.present, scores, strict=True):
+            several = isinstance(self.present[name], FeatureExpert)  # scores of each view
+            self._feed(name, (train, validation[:, None]) if several else (train[:, 0], validation))
+
+    @property
+    def text_is_expert(self) -> bool:
+        """Whether the text branch is an expert, not trained with the network."""
+        return "text" in self.present
 
     def serve(self, splits: Sequence[Split]) -> ServedExperts:
         """The experts as they are served, fitted on all rows of some splits."""
+        tasks = (expert.task(splits) for expert in self.present.values())
+        fitted = fit_all(tasks, sum(len(split.labels) for split in splits))
+        served: dict[str, Any] = {
+            name: expert.served(one, splits)
+            for (name, expert), one in zip(self.present.items(), fitted, strict=True)
+        }
         return ServedExperts(
-            self.text.fit(splits) if self.text else None,
-            self.words.fit(splits) if self.words else None,
-            self.sentence.fit(splits) if self.sentence else None,
-            self.image.fit(splits),
+            served.get("text"),
+            served.get("word_scores"),
+            served.get("sentence_scores"),
+            served["image_scores"],
         )
+
+    def _make(self) -> dict[str, TextExpert | FeatureExpert]:
+        """By the trunk's input that has their scores; those that take longest come first."""
+        training, text, classes = self.params.training, self.params.text, self.sizes.classes
+        weights = None if training.class_weights == "none" else training.class_weights
+        folds = FoldParams(training.folds, training.seed, weights)
+        made: dict[str, TextExpert | FeatureExpert] = {
+            "image_scores": ImageExpert(training.image_regularisation, folds, classes)
+        }
+        if self.sizes.sentence:
+            c = training.sentence_regularisation
+            made["sentence_scores"] = SentenceExpert(c, folds, classes)
+        if isinstance(text, NgramsParams):
+            letters = ngrams.letters(self.tokenizer.get_vocab())
+            hashing = NgramHash(letters, text.orders)
+            made["text"] = TextExpert(hashing, text.regularisation, folds, classes)
+            if text.words:
+                hashing = WordHash(letters)
+                made["word_scores"] = TextExpert(hashing, text.regularisation, folds, classes)
+        return made
 
     def out_of_fold(self, trunk: keras.Model) -> tuple[np.ndarray | None, np.ndarray]:
         """Probabilities, float32 (N, C), of train and validation rows from fits without the row.
@@ -107,7 +127,7 @@ class Experts:
         train row. A text branch that is trained has too: then train rows have none.
         """
         scores = [branch_scores(trunk, inputs) for inputs in self.inputs]
-        fitted = 0 if self.text else 1
+        fitted = 0 if self.text_is_expert else 1
         rows = np.flatnonzero(self.inputs[fitted]["has_text"] & self.inputs[fitted]["has_image"])
         weights = fusion.fit_weights_by_state(
             [branch[rows] for branch in scores[fitted]],
@@ -120,7 +140,7 @@ class Experts:
             )
             for branches, inputs in zip(scores, self.inputs, strict=True)
         )
-        return train if self.text else None, validation
+        return train if self.text_is_expert else None, validation
 
     def _feed(self, name: str, arrays: tuple[np.ndarray, ...]) -> None:
         for inputs, array in zip(self.inputs, arrays, strict=True):
@@ -143,7 +163,7 @@ def train_trunk(experts: Experts, live: Live, params: HeadParams | None = None) 
     with accelerators.scope(training.precision, training.devices):
         trunk = _trunk(params, experts.sizes)
         fit = Fit(trunk, training, train, validation, labels[0], labels[1])
-        fit.run(params.fusion, text_is_expert=experts.text is not None, live=live)
+        fit.run(params.fusion, text_is_expert=experts.text_is_expert, live=live)
     served = _trunk(params, experts.sizes)
     served.set_weights(trunk.get_weights())
     return served

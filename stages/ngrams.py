@@ -152,14 +152,20 @@ class NgramLinear(layers.Layer):
     Args:
         name: Of the layer.
         idf: float32 (BUCKETS,); 0 for buckets no training text has.
-        weights: float32 (BUCKETS, classes); kept as float16, with the idf multiplied in.
+        weights: float32 (BUCKETS, classes); with the idf multiplied in, kept as 8 bits and a scale
+            for each bucket, which halves the largest part of a bundle.
         bias: float32 (classes,).
     """
 
     def __init__(self, name: str, idf: np.ndarray, weights: np.ndarray, bias: np.ndarray) -> None:
         super().__init__(name=name, trainable=False)
-        self.squared_idf = np.square(idf, dtype=np.float32)
-        self.table = (idf[:, None] * weights).astype(np.float16)
+        weights = idf[:, None] * weights
+        scales = np.abs(weights).max(axis=1) / np.float32(127)
+        self.tables = {
+            "squared_idf": np.square(idf, dtype=np.float32),
+            "scales": scales,
+            "weights": np.rint(weights / np.maximum(scales, 1e-30)[:, None]).astype(np.int8),
+        }
         self.bias = bias.astype(np.float32)
         self.count = CountWeights()
 
@@ -167,9 +173,12 @@ class NgramLinear(layers.Layer):
         """Scores, float32 (N, classes)."""
         step, squared = self.count(buckets)
         index = ops.maximum(buckets, 0)
-        rows = ops.cast(ops.take(ops.convert_to_tensor(self.table), index, axis=0), "float32")
-        norm = ops.sum(squared * ops.take(ops.convert_to_tensor(self.squared_idf), index), axis=1)
-        scores = ops.squeeze(ops.matmul(step[:, None, :], rows), axis=1)
+        squared_idf, scales, weights = (
+            ops.take(ops.convert_to_tensor(table), index, axis=0) for table in self.tables.values()
+        )
+        norm = ops.sum(squared * squared_idf, axis=1)
+        rows = ops.cast(weights, "float32")
+        scores = ops.squeeze(ops.matmul((step * scales)[:, None, :], rows), axis=1)
         return scores / ops.sqrt(ops.maximum(norm, 1e-12))[:, None] + self.bias
 
 

@@ -61,10 +61,7 @@ def to_onnx(length: int, output: str) -> onnx.ModelProto:
     """
     rows, weights = vocabulary().rows, _weights()
     exported = export.to_onnx(_build(length, weights, rows[:1]), output)
-    table = _table(weights, rows)
-    short = (1, table.shape[1])
-    (tensor,) = (one for one in exported.graph.initializer if tuple(one.dims) == short)
-    tensor.CopyFrom(onnx.numpy_helper.from_array(table, tensor.name))
+    export.put_in(exported, _table(weights, rows[:1]), _table(weights, rows))
     return exported
 
 

@@ -7,9 +7,9 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.svm import LinearSVC
 
-from stages import experts, ngrams
+from stages import ngrams
 from stages.embedded import Split
-from stages.experts import FoldParams
+from stages.experts import Expert, FoldParams, Scoring, Task
 from stages.ngrams import NgramLinear
 
 
@@ -32,35 +32,42 @@ class TextExpert:
         self.classes = classes
         self._counts: dict[int, sp.csr_matrix] = {}
 
-    def scores(self, train: Split, validation: Split) -> tuple[np.ndarray, np.ndarray]:
-        """Scores, float32 (N, C), of train rows (out of fold) and of validation rows."""
+    def scoring(self, train: Split, validation: Split) -> Scoring:
+        """The fits that score train rows, from fits without them, and validation rows."""
         counts = self.counts(train)
         idf = ngrams.inverse_document_frequency(counts)
         rows, matrix = _with_text(ngrams.weigh(counts, idf))
-        labels = np.asarray(train.labels)[rows]
-        expert, out_of_fold = experts.fit_with_scores(
-            self._classifier, [matrix], labels, self.classes, self.folds
+        return Scoring(
+            self._classifier(),
+            [matrix],
+            np.asarray(train.labels)[rows],
+            rows,
+            ngrams.weigh(self.counts(validation), idf),
+            self.classes,
+            self.folds,
         )
-        everywhere = np.zeros((len(train.labels), self.classes), np.float32)
-        everywhere[rows] = out_of_fold[:, 0]
-        return everywhere, expert.scores(ngrams.weigh(self.counts(validation), idf))
 
-    def fit(self, splits: Sequence[Split]) -> tuple[keras.Layer, NgramLinear]:
-        """The layers to serve, fitted on all rows of some splits."""
-        counts = sp.vstack([self.counts(split) for split in splits]).tocsr()
-        idf = ngrams.inverse_document_frequency(counts)
-        rows, matrix = _with_text(ngrams.weigh(counts, idf))
+    def task(self, splits: Sequence[Split]) -> Task:
+        """The fit to serve, on all rows of some splits."""
+        counts = self._all_counts(splits)
+        rows, matrix = _with_text(ngrams.weigh(counts, ngrams.inverse_document_frequency(counts)))
         labels = np.concatenate([split.labels for split in splits])[rows]
-        expert = experts.fit(self._classifier, matrix, labels, self.classes)
-        return self.hashing, NgramLinear(
-            f"{self.hashing.name}_linear", idf, expert.weights, expert.bias
-        )
+        return Task(self._classifier(), matrix, labels, self.classes)
+
+    def served(self, fitted: Expert, splits: Sequence[Split]) -> tuple[keras.Layer, NgramLinear]:
+        """The layers that the graph carries of a fit on some splits."""
+        idf = ngrams.inverse_document_frequency(self._all_counts(splits))
+        name = f"{self.hashing.name}_linear"
+        return self.hashing, NgramLinear(name, idf, fitted.weights, fitted.bias)
 
     def counts(self, split: Split) -> sp.csr_matrix:
         """Sublinear counts of a split's n-grams, (N, BUCKETS), computed once."""
         if id(split) not in self._counts:
             self._counts[id(split)] = ngrams.counts(split.characters, self.hashing)
         return self._counts[id(split)]
+
+    def _all_counts(self, splits: Sequence[Split]) -> sp.csr_matrix:
+        return sp.vstack([self.counts(split) for split in splits]).tocsr()
 
     def _classifier(self) -> LinearSVC:
         return LinearSVC(

@@ -37,7 +37,7 @@ def record(
     Returns:
         Whether MLflow has it.
     """
-    _set_environment()
+    set_environment()
     try:
         _record(parameters, metrics, path, model_type)
     except Exception as error:  # noqa: BLE001  a dead server must not lose a trained model
@@ -53,7 +53,7 @@ def record(
     return True
 
 
-def _set_environment() -> None:
+def set_environment() -> None:
     """Defaults; a DagsHub user and token serve as the server's user and password."""
     for name, value in DEFAULTS.items():
         os.environ.setdefault(name, value)
