@@ -9,7 +9,8 @@ export PATH := $(abspath $(BIN)):$(PATH)
 export MPLBACKEND := Agg
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro params crossval sweep test lint format serve bench lock check-lock check-torch
+.PHONY: help setup repro params crossval sweep test lint format serve bench lock check-lock check-torch \
+  gate promote rollback champion checkout-model trace experiment-pr
 
 help: ## Lists the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -77,3 +78,25 @@ lock: $(READY) ## Resolves requirements/*.in again into hash locks
 	    $$(test $$name = api && echo "--excludes requirements/api.excludes") \
 	    requirements/$$name.in -o requirements/$$name.txt || exit 1; \
 	done
+
+gate: $(READY) ## May REV=branch, commit or experiment replace the champion? CHAMPION=other OUTPUT=verdict.json
+	$(BIN)/python -m stages.promote check $(or $(REV),HEAD) $(if $(CHAMPION),--champion $(CHAMPION)) $(if $(OUTPUT),--output $(OUTPUT))
+
+promote: $(READY) ## Judges REV and makes it the champion; PUSH=origin BUMP=major DESPITE="reason"
+	$(BIN)/python -m stages.promote promote $(or $(REV),HEAD) $(if $(BUMP),--bump $(BUMP)) \
+	  $(if $(DESPITE),--despite "$(DESPITE)") $(if $(PUSH),--push $(PUSH)) $(ARGS)
+
+rollback: $(READY) ## Makes the champion before it the champion again; TO=v1.0.0 PUSH=origin
+	$(BIN)/python -m stages.promote rollback $(if $(TO),--to $(TO)) $(if $(PUSH),--push $(PUSH)) $(ARGS)
+
+champion: $(READY) ## Which model is champion, and whether git and MLflow agree
+	$(BIN)/python -m stages.promote status $(ARGS)
+
+checkout-model: $(READY) ## Brings the bundle of REV=commit, branch, experiment, v1.2.0 or champion into models/bundle
+	$(BIN)/python -m stages.checkout_model "$(REV)"
+
+trace: $(READY) ## From VERSION=model_version back to commit, parameters, data and figures; OUTPUT=file.json
+	$(BIN)/python -m stages.trace "$(VERSION)" $(if $(OUTPUT),--output $(OUTPUT))
+
+experiment-pr: $(READY) ## Makes the experiment EXP=name a branch whose conf/ and params.yaml agree; BRANCH=name
+	$(BIN)/python -m stages.experiment_pr "$(EXP)" "$(BRANCH)"
