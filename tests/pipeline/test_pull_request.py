@@ -25,6 +25,7 @@ PIPELINE, CI = (workflows.FOLDER / f"{name}.yml" for name in ("pipeline", "ci"))
 ELSEWHERE = {"test", "repro", "check-lock"} | {
     "actionlint",
     "audit",
+    "check-deploy",
     "check-requirements",
     "servers",
 }

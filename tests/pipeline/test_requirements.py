@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 FOLDER = Path(__file__).parents[2] / "requirements"
-LOCKS = ("uv", "pipeline", "api", "dev")
+LOCKS = ("uv", "pipeline", "api", "dev", "tracking", "audit")
 PIN = re.compile(r"^([a-z0-9._-]+)(?:\[[^\]]*\])?==(\S+)", re.MULTILINE | re.IGNORECASE)
 
 
@@ -47,7 +47,7 @@ def test_no_lock_names_a_host(name: str) -> None:
 
 def test_locks_agree_on_versions() -> None:
     everything = pins("dev")
-    for name in ("pipeline", "api"):
+    for name in ("pipeline", "api", "tracking"):
         assert pins(name).items() <= everything.items()
 
 
