@@ -52,7 +52,9 @@ def test_the_graph_scores_as_the_matrix_does(texts: list[str]) -> None:
     expected = ngrams.weigh(counts, idf) @ weights + bias
     layer = ngrams.NgramLinear("linear", idf, weights, bias)
     scores = np.asarray(layer(HASHING(ids.astype(np.int32))))
-    np.testing.assert_allclose(scores, expected, atol=5e-3)  # the table holds 16-bit floats
+    half_step = np.abs(weights).max(axis=1) / 254  # the table holds 8 bits a weight
+    allowed = ngrams.weigh(counts, idf) @ half_step + 1e-4
+    assert (np.abs(scores - expected) <= allowed[:, None]).all()
 
 
 def test_case_accents_and_punctuation_change_nothing() -> None:
